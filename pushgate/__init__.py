@@ -1,0 +1,61 @@
+"""Pushgate: what its parts share, and the API for everyone else. No Django, no gevent."""
+
+from pushgate.channels import check_channel
+from pushgate.connection import connect
+from pushgate.cursor import Cursor
+from pushgate.errors import (
+    InvalidChannel,
+    InvalidCursor,
+    InvalidEvent,
+    InvalidSetting,
+    LeaseLost,
+    MarkMoved,
+    PushgateError,
+    QueueFull,
+)
+from pushgate.event import Event
+from pushgate.frames import Frame, frame_of
+from pushgate.job_queue import Finished, Job, JobQueue, Outcome
+from pushgate.keys import Keys
+from pushgate.leases import Lease, Leases
+from pushgate.ledger import Ledger, read_ledger
+from pushgate.log import History, Log, LogEntry, RedisLog
+from pushgate.memory import MemoryJobQueue, MemoryLog
+from pushgate.publish import publish
+from pushgate.redis_job_queue import RedisJobQueue
+from pushgate.settings import Settings
+
+__all__ = [
+    "Cursor",
+    "Event",
+    "Finished",
+    "Frame",
+    "History",
+    "InvalidChannel",
+    "InvalidCursor",
+    "InvalidEvent",
+    "InvalidSetting",
+    "Job",
+    "JobQueue",
+    "Keys",
+    "Lease",
+    "LeaseLost",
+    "Leases",
+    "Ledger",
+    "Log",
+    "LogEntry",
+    "MarkMoved",
+    "MemoryJobQueue",
+    "MemoryLog",
+    "Outcome",
+    "PushgateError",
+    "QueueFull",
+    "RedisJobQueue",
+    "RedisLog",
+    "Settings",
+    "check_channel",
+    "connect",
+    "frame_of",
+    "publish",
+    "read_ledger",
+]

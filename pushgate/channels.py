@@ -1,0 +1,30 @@
+"""What a channel may be called. The rule stands here once for Python; Lua has its own in
+`lua/pushgate/channels.lua`, and `tests/golden/channels.json` holds both to it."""
+
+from __future__ import annotations
+
+import re
+
+from pushgate.errors import InvalidChannel
+
+MAX_CHANNEL_LENGTH = 127
+
+RULE = (
+    "a channel is 1-127 of a-z 0-9 _ : @ - and dots inside, begins with a letter or digit, "
+    "and does not end in .b<digits>"
+)
+
+_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9_:@.-]{0,125}[a-z0-9_:@-])?", re.ASCII)
+_BACKLOG_SUFFIX = re.compile(r"\.b[0-9]+\Z", re.ASCII)
+
+
+def check_channel(name: str) -> str:
+    """Returns `name` when it is a channel's name.
+
+    Raises:
+        InvalidChannel: it is not; the sentence holds the rule.
+    """
+    if not isinstance(name, str) or not _PATTERN.fullmatch(name) or _BACKLOG_SUFFIX.search(name):
+        shown = name if not isinstance(name, str) or len(name) <= 140 else name[:137] + "..."
+        raise InvalidChannel(f"channel {shown!r}: {RULE}")
+    return name

@@ -1,0 +1,199 @@
+"""The event: what happened, as the site says it, and the JSON object that carries it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pushgate import json_codec
+from pushgate.channels import check_channel
+from pushgate.errors import InvalidEvent
+
+FORMAT_VERSION = 1
+MAX_CHANNELS = 16
+MAX_DATA_BYTES = 64 * 1024
+MAX_VERSION = 2**53 - 1
+"""The largest integer a browser's number holds exactly."""
+
+RESERVED_DATA_NAMES = frozenset({"event_id", "object", "version", "at"})
+"""What the frame itself puts beside the event's data."""
+
+RESERVED_TYPES = frozenset({"reset", "error", "open"})
+"""What the gateway and the browser say themselves."""
+
+_TYPE = re.compile(r"[a-z][a-z0-9_-]*(?:\.[a-z0-9_-]+)*", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def new_event_id() -> str:
+    """A UUID of version 7 (RFC 9562) as 32 hex digits: sortable by time, unique by chance."""
+    ms = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10))
+    value = (ms & (1 << 48) - 1) << 80 | random
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return f"{value:032x}"
+
+
+def now_rfc3339() -> str:
+    """This moment in UTC with microseconds, as RFC 3339 writes it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened, as the site says it. Checked when made: an `Event` that exists is valid.
+
+    Attributes:
+        type: what happened: `comment.created`; also the name the browser listens for.
+        channels: 1-16 names of who is told.
+        data: a JSON object of at most 64 KB encoded. The names in `RESERVED_DATA_NAMES` are
+            the frame's own.
+        key: events of one key stay in order; the first channel when not given.
+        object: what it happened to: `threads.comment:17`.
+        version: grows with each event of that object; 0 when nobody counts.
+        id: 32 hex digits, the idempotency key.
+        at: when it was committed, RFC 3339.
+        correlation_id: what the site's own logs call the request.
+        traceparent: the W3C trace the event belongs to.
+        flags: feature flags, evaluated once, where the event was made.
+
+    Raises:
+        InvalidEvent: a field breaks its rule.
+        InvalidChannel: a channel's name breaks its rule.
+    """
+
+    type: str
+    channels: tuple[str, ...]
+    data: Mapping[str, Any]
+    key: str = ""
+    object: str = ""
+    version: int = 0
+    id: str = field(default_factory=new_event_id)
+    at: str = field(default_factory=now_rfc3339)
+    correlation_id: str = ""
+    traceparent: str = ""
+    flags: Mapping[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_type(self.type)
+        object.__setattr__(self, "channels", _checked_channels(self.channels))
+        _check_data(self.data)
+        _check_text("key", self.key, 255)
+        if not self.key:
+            object.__setattr__(self, "key", self.channels[0])
+        _check_text("object", self.object, 255)
+        if type(self.version) is not int or not 0 <= self.version <= MAX_VERSION:
+            raise InvalidEvent(f"version {self.version!r}: use a whole number from 0 to 2^53-1")
+        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
+            raise InvalidEvent(f"id {self.id!r}: use 32 lowercase hex digits")
+        _check_time(self.at)
+        _check_text("correlation_id", self.correlation_id, 128)
+        _check_traceparent(self.traceparent)
+        _check_flags(self.flags)
+
+    def to_json(self) -> bytes:
+        """The JSON object that carries the event: one line, UTF-8."""
+        return json_codec.encode({"v": FORMAT_VERSION, **self._as_fields()})
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Event:
+        """Reads what `to_json` wrote. Rejects, never repairs.
+
+        Raises:
+            InvalidEvent: the text is not an event of this format, and why.
+        """
+        try:
+            value = json_codec.decode(text)
+        except ValueError as error:
+            raise InvalidEvent(f"an event must be JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise InvalidEvent("an event must be a JSON object")
+        if value.pop("v", None) != FORMAT_VERSION:
+            raise InvalidEvent(f"an event must have v = {FORMAT_VERSION}")
+        if value.keys() != _FIELD_NAMES:
+            missing = ", ".join(sorted(_FIELD_NAMES - value.keys())) or "none"
+            unknown = ", ".join(sorted(value.keys() - _FIELD_NAMES))[:200] or "none"
+            raise InvalidEvent(f"an event's fields: missing {missing}; unknown {unknown}")
+        if not isinstance(value["channels"], list):
+            raise InvalidEvent("channels: use a list of names")
+        return cls(**value)
+
+    def with_version(self, version: int) -> Event:
+        """The same event, counted."""
+        return replace(self, version=version)
+
+    def _as_fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _FIELD_ORDER}
+
+
+_FIELD_ORDER = tuple(f.name for f in fields(Event))
+_FIELD_NAMES = frozenset(_FIELD_ORDER)
+
+
+def _check_type(value: object) -> None:
+    if not isinstance(value, str) or len(value) > 64 or not _TYPE.fullmatch(value):
+        raise InvalidEvent(f"type {value!r}: use words of a-z 0-9 _ - joined by dots, at most 64")
+    if value in RESERVED_TYPES:
+        raise InvalidEvent(f"type {value!r} is the stream's own: use another, comment.{value} say")
+
+
+def _checked_channels(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, tuple | list):
+        raise InvalidEvent(f"channels {value!r}: use a list of names")
+    if not 1 <= len(value) <= MAX_CHANNELS:
+        raise InvalidEvent(f"channels: {len(value)} names; use 1 to {MAX_CHANNELS}")
+    if len(set(value)) != len(value):
+        raise InvalidEvent(f"channels {value!r}: a name stands twice")
+    return tuple(check_channel(name) for name in value)
+
+
+def _check_data(value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidEvent(f"data: use a JSON object, not {type(value).__name__}")
+    taken = RESERVED_DATA_NAMES & value.keys()
+    if taken:
+        raise InvalidEvent(f"data: {', '.join(sorted(taken))} is the frame's own; rename it")
+    if any(not isinstance(name, str) for name in value):
+        raise InvalidEvent("data: use text for every name")
+    try:
+        size = len(json_codec.encode(dict(value)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidEvent(f"data is not JSON: {error}") from None
+    if size > MAX_DATA_BYTES:
+        raise InvalidEvent(f"data: {size} bytes encoded; use at most {MAX_DATA_BYTES}")
+
+
+def _check_text(name: str, value: object, longest: int) -> None:
+    if not isinstance(value, str) or len(value) > longest or _CONTROL.search(value):
+        raise InvalidEvent(
+            f"{name} {str(value)[:80]!r}: use at most {longest} characters, no control characters"
+        )
+
+
+def _check_time(value: object) -> None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidEvent(f"at {value!r}: use RFC 3339 with a time zone, 2026-01-31T12:00:00Z say")
+
+
+def _check_traceparent(value: object) -> None:
+    if value != "" and (not isinstance(value, str) or not _TRACEPARENT.fullmatch(value)):
+        raise InvalidEvent(f"traceparent {value!r}: use the W3C form 00-<32 hex>-<16 hex>-<2 hex>")
+
+
+def _check_flags(value: object) -> None:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and isinstance(on, bool) for name, on in value.items()
+    ):
+        raise InvalidEvent("flags: use an object of name: true or false")

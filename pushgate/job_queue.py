@@ -1,0 +1,156 @@
+"""The job queue: always known what is claimed and what is not.
+
+Jobs lie in partitions; an event goes to the partition of its ordering key. A partition is worked by
+the one process that holds its lease, which reads it from the start and deletes what it finished, so
+that each key keeps its order and a dead process' work is simply still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+from zlib import crc32
+
+from pushgate.event import Event
+from pushgate.frames import Frame
+from pushgate.leases import Lease, LeaseStore
+
+PARTITION_LIMIT = 100_000
+"""Jobs a partition may hold; more are refused, never dropped."""
+
+PUT_WINDOW_SECONDS = 3600
+"""For how long a second put of an event is dropped."""
+
+DEAD_LETTERS_KEPT = 100_000
+
+FROM_THE_START = "0-0"
+
+
+class Outcome(StrEnum):
+    """What became of a finished job; the values are the ledger's columns."""
+
+    PUBLISHED = "published"
+    SUPPRESSED = "suppressed"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An event on the queue, claimed.
+
+    Attributes:
+        entry_id: its place in the partition.
+        body: the event's JSON as it was put.
+        attempts: how often the job was claimed, this time included.
+    """
+
+    entry_id: str
+    body: bytes
+    attempts: int
+
+    def event(self) -> Event:
+        """Reads the event.
+
+        Raises:
+            InvalidEvent: the body is not one.
+        """
+        return Event.from_json(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job worked on to its end.
+
+    Attributes:
+        entry_id: the job's.
+        frames: what its event became; none when it was suppressed or had expired.
+        outcome: where the ledger books it.
+    """
+
+    entry_id: str
+    frames: tuple[Frame, ...] = ()
+    outcome: Outcome = Outcome.PUBLISHED
+
+
+class JobQueue(Protocol):
+    """What every job queue does. `RedisJobQueue` and `MemoryJobQueue` pass the same tests.
+
+    A method that takes a lease raises `LeaseLost`, and does nothing, when it is not held any more.
+    """
+
+    partitions: int
+
+    @property
+    def leases(self) -> LeaseStore:
+        """The leases of the queue's partitions and of the relay."""
+        ...
+
+    def put(self, event: Event) -> bool:
+        """Puts one event; False when its id was put within the window already.
+
+        Raises:
+            QueueFull: its partition holds as many jobs as it may.
+        """
+        ...
+
+    def mark(self, source: str) -> str:
+        """The relay's high-water mark for an outbox; "" when there is none."""
+        ...
+
+    def forward(
+        self, lease: Lease, source: str, after: str, rows: Sequence[tuple[str, Event]]
+    ) -> int:
+        """Appends rows of an outbox in order and moves its mark to the last of them, in one step.
+
+        Args:
+            lease: the relay's.
+            source: names the outbox.
+            after: the mark the rows follow.
+            rows: (mark, event) of each.
+
+        Returns:
+            How many were appended, from the first on; fewer than given when a partition is full.
+
+        Raises:
+            MarkMoved: the mark is not `after`.
+        """
+        ...
+
+    def claim(self, lease: Lease, after: str, count: int) -> list[Job]:
+        """The next jobs of the lease's partition behind the entry `after`, at most `count`.
+
+        Each counts as tried from here on. A new holder begins at `FROM_THE_START`.
+        """
+        ...
+
+    def wait(self, positions: dict[str, str], seconds: float) -> bool:
+        """Waits until a partition has a job behind its position; False when none came in time.
+
+        Args:
+            positions: partition's name -> entry id; not empty.
+            seconds: at most `connection.LONGEST_BLOCK_SECONDS`.
+        """
+        ...
+
+    def finish(self, lease: Lease, finished: Sequence[Finished]) -> int:
+        """Ends jobs in order: frames into the log, jobs gone, ledger moved, in one step.
+
+        Returns:
+            How many were ended by this call; the rest had been before, and publish nothing.
+        """
+        ...
+
+    def retry(self, lease: Lease, entry_id: str) -> int:
+        """Counts one more attempt at a claimed job; returns its attempts."""
+        ...
+
+    def bury(self, lease: Lease, entry_id: str, reason: str) -> bool:
+        """Gives a job up and keeps it among the dead letters; False when it had ended before."""
+        ...
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition that events of an ordering key go to."""
+    return crc32(key.encode()) % partitions

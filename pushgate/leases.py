@@ -1,0 +1,106 @@
+"""Who may act for a partition, or as the relay: one owner at a time, for a limited time, with a
+fencing token that only grows. A script that writes checks the token, so that an owner that slept
+through the end of its lease cannot write any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import redis
+
+from pushgate.keys import Keys
+from pushgate.scripts import Script
+
+LEASE_SECONDS = 3.0
+"""Long enough for a pause of the owner, short enough that nobody waits for its successor."""
+
+RENEW_SECONDS = 1.0
+"""How often an owner renews: two may fail before the lease runs out."""
+
+RELAY = "relay"
+"""The lease of the relay's leader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease as its owner holds it.
+
+    Attributes:
+        name: what is leased: a partition's number as text, or `RELAY`.
+        owner: who holds it; unique among all processes that ever ran.
+        token: above all tokens given out for this name before.
+    """
+
+    name: str
+    owner: str
+    token: int
+
+    @property
+    def holder(self) -> str:
+        """What the lease's key holds while it is this owner's."""
+        return f"{self.token}:{self.owner}"
+
+
+class LeaseStore(Protocol):
+    """Where leases are kept."""
+
+    def acquire(self, name: str, owner: str, seconds: float = LEASE_SECONDS) -> Lease | None:
+        """Takes the lease, or returns None when somebody holds it."""
+        ...
+
+    def renew(self, lease: Lease, seconds: float = LEASE_SECONDS) -> bool:
+        """Holds the lease for `seconds` from now; False when it is no longer the owner's."""
+        ...
+
+    def release(self, lease: Lease) -> bool:
+        """Gives the lease back; False when it was no longer the owner's."""
+        ...
+
+    def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> int:
+        """Says that a formatter process lives; returns how many were seen within `seconds`."""
+        ...
+
+    def leave(self, owner: str) -> None:
+        """Says that a formatter process ends."""
+        ...
+
+
+class Leases:
+    """The leases of a namespace, in Redis."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._acquire = Script(client, "acquire")
+        self._renew = Script(client, "renew")
+        self._release = Script(client, "release")
+        self._attend = Script(client, "attend")
+
+    def acquire(self, name: str, owner: str, seconds: float = LEASE_SECONDS) -> Lease | None:
+        """See `LeaseStore.acquire`."""
+        token = int(
+            self._acquire(
+                [self._keys.lease(name), self._keys.fence], [name, owner, int(seconds * 1000)]
+            )
+        )
+        return Lease(name, owner, token) if token else None
+
+    def renew(self, lease: Lease, seconds: float = LEASE_SECONDS) -> bool:
+        """See `LeaseStore.renew`."""
+        return bool(
+            self._renew([self._keys.lease(lease.name)], [lease.holder, int(seconds * 1000)])
+        )
+
+    def release(self, lease: Lease) -> bool:
+        """See `LeaseStore.release`."""
+        return bool(self._release([self._keys.lease(lease.name)], [lease.holder]))
+
+    def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> int:
+        """See `LeaseStore.attend`. By the clock of Redis, so that no two clocks must agree."""
+        return int(self._attend([self._keys.workers], [owner, int(seconds * 1000)]))
+
+    def leave(self, owner: str) -> None:
+        """See `LeaseStore.leave`."""
+        self._client.zrem(self._keys.workers, owner)

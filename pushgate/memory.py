@@ -1,0 +1,292 @@
+"""The twins of the job queue and the log that live in memory: for tests of a site and of pipelines.
+They pass the same tests as the ones in Redis, and lose everything when the process ends.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pushgate.cursor import Cursor
+from pushgate.errors import LeaseLost, MarkMoved, QueueFull
+from pushgate.event import Event
+from pushgate.frames import Frame
+from pushgate.job_queue import (
+    PARTITION_LIMIT,
+    PUT_WINDOW_SECONDS,
+    Finished,
+    Job,
+    Outcome,
+    partition_of,
+)
+from pushgate.leases import LEASE_SECONDS, Lease
+from pushgate.ledger import Ledger
+from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, History, LogEntry, ResetReason
+
+Position = tuple[int, int]
+
+
+def _parsed(entry_id: str) -> Position:
+    ms, _, seq = entry_id.partition("-")
+    return int(ms), int(seq)
+
+
+class MemoryLeases:
+    """See `pushgate.leases.LeaseStore`.
+
+    Args:
+        clock: seconds; a test may pass its own.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tokens: defaultdict[str, int] = defaultdict(int)
+        self._held: dict[str, tuple[Lease, float]] = {}
+        self._seen: dict[str, float] = {}
+
+    def acquire(self, name: str, owner: str, seconds: float = LEASE_SECONDS) -> Lease | None:
+        """See `LeaseStore.acquire`."""
+        held = self._held.get(name)
+        if held is not None and held[1] > self._clock():
+            return None
+        self._tokens[name] += 1
+        lease = Lease(name, owner, self._tokens[name])
+        self._held[name] = (lease, self._clock() + seconds)
+        return lease
+
+    def renew(self, lease: Lease, seconds: float = LEASE_SECONDS) -> bool:
+        """See `LeaseStore.renew`."""
+        if not self.holds(lease):
+            return False
+        self._held[lease.name] = (lease, self._clock() + seconds)
+        return True
+
+    def release(self, lease: Lease) -> bool:
+        """See `LeaseStore.release`."""
+        if not self.holds(lease):
+            return False
+        del self._held[lease.name]
+        return True
+
+    def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> int:
+        """See `LeaseStore.attend`."""
+        now = self._clock()
+        self._seen[owner] = now
+        self._seen = {name: seen for name, seen in self._seen.items() if seen >= now - seconds}
+        return len(self._seen)
+
+    def leave(self, owner: str) -> None:
+        """See `LeaseStore.leave`."""
+        self._seen.pop(owner, None)
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether the lease is still its owner's."""
+        held = self._held.get(lease.name)
+        return held is not None and held[0] == lease and held[1] > self._clock()
+
+
+class MemoryLog:
+    """See `pushgate.log.Log`.
+
+    Args:
+        clock: seconds since 1970; a test may pass its own.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._epoch = secrets.token_hex(4)
+        self._last: Position = (0, 0)
+        self._entries: list[LogEntry] = []
+        self._histories: defaultdict[str, list[LogEntry]] = defaultdict(list)
+        self._trimmed_to: dict[str, Position] = {}
+
+    def append(self, frame: Frame) -> str:
+        """Appends one frame to the log and to the history of each of its channels."""
+        ms = int(self._clock() * 1000)
+        self._last = (ms, 0) if ms > self._last[0] else (self._last[0], self._last[1] + 1)
+        entry = LogEntry(f"{self._last[0]}-{self._last[1]}", frame.channels, frame.data)
+        self._entries.append(entry)
+        for channel in frame.channels:
+            history = self._histories[channel]
+            history.append(entry)
+            while len(history) > HISTORY_LENGTH:
+                self._trimmed_to[channel] = _parsed(history.pop(0).entry_id)
+        return entry.entry_id
+
+    def cursor(self) -> Cursor:
+        """See `Log.cursor`."""
+        return Cursor(self._epoch, *self._last)
+
+    def after(self, entry_id: str, count: int) -> list[LogEntry]:
+        """See `Log.after`."""
+        position = _parsed(entry_id)
+        return [e for e in self._entries if _parsed(e.entry_id) > position][:count]
+
+    def history(self, channel: str, cursor: Cursor) -> History:
+        """See `Log.history`."""
+        if cursor.epoch != self._epoch:
+            return History(reset=ResetReason.EPOCH)
+        position = (cursor.ms, cursor.seq)
+        too_old = cursor.ms < (int(self._clock()) - HISTORY_SECONDS) * 1000
+        if too_old or self._trimmed_to.get(channel, (0, 0)) > position:
+            return History(reset=ResetReason.HISTORY)
+        return History(tuple(e for e in self._histories[channel] if _parsed(e.entry_id) > position))
+
+
+@dataclass
+class _Partition:
+    jobs: dict[str, bytes] = field(default_factory=dict)
+    attempts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+class MemoryJobQueue:
+    """See `pushgate.job_queue.JobQueue`. Safe to share between threads.
+
+    Args:
+        partitions: how many.
+        limit: jobs a partition may hold.
+        clock: seconds, for leases and the put window; a test may pass its own.
+
+    Attributes:
+        log: where finished jobs' frames go.
+        dead_letters: (entry id, reason, body) of what was given up.
+    """
+
+    def __init__(
+        self,
+        partitions: int = 8,
+        limit: int = PARTITION_LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.partitions = partitions
+        self.leases = MemoryLeases(clock)
+        self.log = MemoryLog()
+        self.dead_letters: list[tuple[str, str, bytes]] = []
+        self._limit = limit
+        self._clock = clock
+        self._changed = threading.Condition(threading.RLock())
+        self._partitions = [_Partition() for _ in range(partitions)]
+        self._marks: dict[str, str] = {}
+        self._put_until: dict[str, float] = {}
+        self._sequence = 0
+        self._books: defaultdict[str, int] = defaultdict(int)
+
+    def put(self, event: Event) -> bool:
+        """See `JobQueue.put`."""
+        with self._changed:
+            if self._put_until.get(event.id, 0.0) > self._clock():
+                return False
+            if self._is_full(event):
+                raise QueueFull(
+                    f"event {event.id}: its partition holds {self._limit} jobs; put it later"
+                )
+            self._put_until[event.id] = self._clock() + PUT_WINDOW_SECONDS
+            self._append(event)
+            return True
+
+    def mark(self, source: str) -> str:
+        """See `JobQueue.mark`."""
+        return self._marks.get(source, "")
+
+    def forward(
+        self, lease: Lease, source: str, after: str, rows: Sequence[tuple[str, Event]]
+    ) -> int:
+        """See `JobQueue.forward`."""
+        with self._changed:
+            self._check(lease)
+            if self.mark(source) != after:
+                raise MarkMoved(source, after, self.mark(source))
+            for appended, (mark, event) in enumerate(rows):
+                if self._is_full(event):
+                    return appended
+                self._append(event)
+                self._marks[source] = mark
+            return len(rows)
+
+    def claim(self, lease: Lease, after: str, count: int) -> list[Job]:
+        """See `JobQueue.claim`."""
+        with self._changed:
+            partition = self._check(lease)
+            found = [e for e in partition.jobs if _parsed(e) > _parsed(after)][:count]
+            for entry_id in found:
+                partition.attempts[entry_id] += 1
+            return [Job(e, partition.jobs[e], partition.attempts[e]) for e in found]
+
+    def wait(self, positions: dict[str, str], seconds: float) -> bool:
+        """See `JobQueue.wait`."""
+
+        def has_job() -> bool:
+            return any(
+                _parsed(entry_id) > _parsed(after)
+                for name, after in positions.items()
+                for entry_id in self._partitions[int(name)].jobs
+            )
+
+        with self._changed:
+            return self._changed.wait_for(has_job, timeout=seconds)
+
+    def finish(self, lease: Lease, finished: Sequence[Finished]) -> int:
+        """See `JobQueue.finish`."""
+        with self._changed:
+            partition = self._check(lease)
+            ended = 0
+            for job in finished:
+                if partition.jobs.pop(job.entry_id, None) is None:
+                    continue
+                for frame in job.frames:
+                    self.log.append(frame)
+                partition.attempts.pop(job.entry_id, None)
+                self._book(job.outcome)
+                ended += 1
+            return ended
+
+    def retry(self, lease: Lease, entry_id: str) -> int:
+        """See `JobQueue.retry`."""
+        with self._changed:
+            partition = self._check(lease)
+            partition.attempts[entry_id] += 1
+            return partition.attempts[entry_id]
+
+    def bury(self, lease: Lease, entry_id: str, reason: str) -> bool:
+        """See `JobQueue.bury`."""
+        with self._changed:
+            partition = self._check(lease)
+            body = partition.jobs.pop(entry_id, None)
+            if body is None:
+                return False
+            partition.attempts.pop(entry_id, None)
+            self.dead_letters.append((entry_id, reason, body))
+            self._book("dead")
+            return True
+
+    def ledger(self) -> Ledger:
+        """The books of this queue."""
+        return Ledger(**self._books)
+
+    def _append(self, event: Event) -> None:
+        self._sequence += 1
+        partition = self._partitions[partition_of(event.key, self.partitions)]
+        partition.jobs[f"1-{self._sequence}"] = event.to_json()
+        self._books["accepted"] += 1
+        self._books["queued"] += 1
+        self._changed.notify_all()
+
+    def _is_full(self, event: Event) -> bool:
+        jobs = self._partitions[partition_of(event.key, self.partitions)].jobs
+        return len(jobs) >= self._limit
+
+    def _book(self, outcome: Outcome | str) -> None:
+        self._books[str(outcome)] += 1
+        self._books["queued"] -= 1
+
+    def _check(self, lease: Lease) -> _Partition:
+        if not self.leases.holds(lease):
+            raise LeaseLost(
+                f"lease {lease.name!r}: {lease.owner} with token {lease.token} does not hold it "
+                "any more; acquire it anew"
+            )
+        return self._partitions[int(lease.name) if lease.name.isdecimal() else 0]

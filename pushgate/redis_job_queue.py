@@ -1,0 +1,195 @@
+"""The job queue in Redis: a stream for each partition, a script for each change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import redis
+from redis.exceptions import ResponseError
+
+from pushgate.connection import LONGEST_BLOCK_SECONDS
+from pushgate.errors import LeaseLost, MarkMoved, QueueFull
+from pushgate.event import Event
+from pushgate.job_queue import (
+    DEAD_LETTERS_KEPT,
+    PARTITION_LIMIT,
+    PUT_WINDOW_SECONDS,
+    Finished,
+    Job,
+    partition_of,
+)
+from pushgate.keys import Keys
+from pushgate.leases import Lease, Leases
+from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH
+from pushgate.scripts import Script
+
+
+class RedisJobQueue:
+    """See `pushgate.job_queue.JobQueue` for what each method promises.
+
+    Args:
+        client: made by `pushgate.connect`.
+        keys: the namespace.
+        partitions: the same number in every part.
+        limit: jobs a partition may hold.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        partitions: int = 8,
+        limit: int = PARTITION_LIMIT,
+    ) -> None:
+        self.partitions = partitions
+        self.leases = Leases(client, keys)
+        self._client = client
+        self._keys = keys
+        self._limit = limit
+        self._put = Script(client, "put")
+        self._forward = Script(client, "forward")
+        self._claim = Script(client, "claim")
+        self._finish = Script(client, "finish")
+        self._retry = Script(client, "retry")
+        self._bury = Script(client, "bury")
+
+    def put(self, event: Event) -> bool:
+        """See `JobQueue.put`."""
+        try:
+            return bool(
+                self._put(
+                    [self._jobs_of(event), self._keys.ledger, self._keys.put(event.id)],
+                    [event.to_json(), self._limit, PUT_WINDOW_SECONDS],
+                )
+            )
+        except ResponseError as error:
+            if str(error).startswith("FULL "):
+                raise QueueFull(
+                    f"event {event.id}: its partition holds {self._limit} jobs; put it later"
+                ) from None
+            raise
+
+    def mark(self, source: str) -> str:
+        """See `JobQueue.mark`."""
+        value = self._client.hget(self._keys.relay, source)
+        return value.decode() if isinstance(value, bytes) else ""
+
+    def forward(
+        self, lease: Lease, source: str, after: str, rows: Sequence[tuple[str, Event]]
+    ) -> int:
+        """See `JobQueue.forward`."""
+        keys = [self._keys.lease(lease.name), self._keys.relay, self._keys.ledger]
+        arguments: list[str | bytes | int] = [lease.holder, source, after, self._limit]
+        for mark, event in rows:
+            keys.append(self._jobs_of(event))
+            arguments += (mark, event.to_json())
+        try:
+            return int(self._forward(keys, arguments))
+        except ResponseError as error:
+            code, _, found = str(error).partition(" ")
+            if code == "MARK":
+                raise MarkMoved(source, after, found) from None
+            _raise_for_lease(lease, error)
+
+    def claim(self, lease: Lease, after: str, count: int) -> list[Job]:
+        """See `JobQueue.claim`."""
+        partition = lease.name
+        keys = [
+            self._keys.jobs(int(partition)),
+            self._keys.lease(partition),
+            self._keys.attempts,
+        ]
+        try:
+            claimed = self._claim(keys, [lease.holder, partition, after, count])
+        except ResponseError as error:
+            _raise_for_lease(lease, error)
+        return [
+            Job(entry_id.decode(), _field(pairs, b"event"), int(attempts))
+            for entry_id, pairs, attempts in claimed
+        ]
+
+    def wait(self, positions: dict[str, str], seconds: float) -> bool:
+        """See `JobQueue.wait`."""
+        streams: dict[Any, Any] = {
+            self._keys.jobs(int(name)): after for name, after in positions.items()
+        }
+        block = max(1, int(min(seconds, LONGEST_BLOCK_SECONDS) * 1000))
+        return bool(self._client.xread(streams, count=1, block=block))
+
+    def finish(self, lease: Lease, finished: Sequence[Finished]) -> int:
+        """See `JobQueue.finish`."""
+        partition = lease.name
+        keys = [
+            self._keys.jobs(int(partition)),
+            self._keys.lease(partition),
+            self._keys.attempts,
+            self._keys.log,
+            self._keys.ledger,
+        ]
+        arguments: list[str | bytes | int] = [
+            lease.holder,
+            partition,
+            HISTORY_LENGTH,
+            HISTORY_SECONDS,
+            LOG_LENGTH,
+        ]
+        for job in finished:
+            arguments += (job.entry_id, job.outcome.value, len(job.frames))
+            for frame in job.frames:
+                keys += map(self._keys.channel, frame.channels)
+                arguments += (len(frame.channels), " ".join(frame.channels), frame.data)
+        try:
+            return sum(self._finish(keys, arguments))
+        except ResponseError as error:
+            _raise_for_lease(lease, error)
+
+    def retry(self, lease: Lease, entry_id: str) -> int:
+        """See `JobQueue.retry`."""
+        keys = [self._keys.lease(lease.name), self._keys.attempts]
+        try:
+            return int(self._retry(keys, [lease.holder, lease.name, entry_id]))
+        except ResponseError as error:
+            _raise_for_lease(lease, error)
+
+    def bury(self, lease: Lease, entry_id: str, reason: str) -> bool:
+        """See `JobQueue.bury`."""
+        partition = lease.name
+        keys = [
+            self._keys.jobs(int(partition)),
+            self._keys.lease(partition),
+            self._keys.attempts,
+            self._keys.dead,
+            self._keys.ledger,
+        ]
+        arguments: list[str | bytes | int] = [
+            lease.holder,
+            partition,
+            entry_id,
+            reason,
+            DEAD_LETTERS_KEPT,
+        ]
+        try:
+            return bool(self._bury(keys, arguments))
+        except ResponseError as error:
+            _raise_for_lease(lease, error)
+
+    def _jobs_of(self, event: Event) -> str:
+        return self._keys.jobs(partition_of(event.key, self.partitions))
+
+
+def _raise_for_lease(lease: Lease, error: ResponseError) -> NoReturn:
+    if str(error).startswith("LEASE "):
+        raise LeaseLost(
+            f"lease {lease.name!r}: {lease.owner} with token {lease.token} does not hold it any "
+            "more; acquire it anew"
+        ) from None
+    raise error
+
+
+def _field(pairs: list[Any], name: bytes) -> bytes:
+    """One field of a stream entry; empty when it is missing, which no reader takes for an event."""
+    for found, value in zip(pairs[::2], pairs[1::2], strict=True):
+        if found == name:
+            return bytes(value)
+    return b""

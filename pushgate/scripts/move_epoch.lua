@@ -1,0 +1,16 @@
+-- move_epoch: begin a new epoch because the log lost entries that were shown.
+-- Whoever notices asks for it; only the first to ask for this loss gets it.
+-- KEYS: epoch, log            ARGV: epoch believed, candidate, last id shown (ms, seq)
+-- Returns {epoch, last id}.
+-- include last_id
+local epoch = redis.call("GET", KEYS[1])
+local last = last_id(KEYS[2])
+local ms, seq = last:match("^(%d+)-(%d+)$")
+local shown_ms, shown_seq = tonumber(ARGV[3]), tonumber(ARGV[4])
+ms, seq = tonumber(ms), tonumber(seq)
+local lost = ms < shown_ms or (ms == shown_ms and seq < shown_seq)
+if not epoch or (lost and epoch == ARGV[1]) then
+    epoch = ARGV[2]
+    redis.call("SET", KEYS[1], epoch)
+end
+return { epoch, last }
