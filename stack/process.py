@@ -1,0 +1,158 @@
+"""One child process: started, watched and stopped with deadlines."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from stack.errors import DeadlineMissed, StackError
+
+# The kernel kills the child when its parent dies, however that happens: no orphans after a kill -9.
+DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nothing uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(
+    condition: Callable[[], object],
+    deadline_seconds: float,
+    what: str,
+    *,
+    every_seconds: float = 0.02,
+) -> None:
+    """Return as soon as `condition()` is true.
+
+    Args:
+        what: names what is awaited, for the error: `redis answers PING`.
+
+    Raises:
+        DeadlineMissed: it did not become true in time.
+    """
+    give_up_at = time.monotonic() + deadline_seconds
+    while not condition():
+        if time.monotonic() >= give_up_at:
+            raise DeadlineMissed(f"waited {deadline_seconds:g} s in vain until {what}")
+        time.sleep(every_seconds)
+
+
+def tail(log: Path, lines: int = 10) -> str:
+    """Return the last lines of a log file, or "" when there is none."""
+    try:
+        with log.open("rb") as source:
+            source.seek(max(0, log.stat().st_size - 16_384))
+            return "\n".join(source.read().decode("utf-8", "replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
+
+
+class Process:
+    """A child process with a process group of its own and its output in a log file.
+
+    It dies with the thread that started it, so start it from one that lives as long.
+
+    Args:
+        environment: the child's whole environment; None is a copy of ours.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        directory: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.command = tuple(command)
+        self.log = log
+        self._directory = directory
+        self._environment = environment
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the child has been started and has not ended."""
+        return self._child is not None and self._child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The running child's process id.
+
+        Raises:
+            StackError: it does not run.
+        """
+        if self._child is None or not self.running:
+            raise StackError(f"{self.name} does not run; start it first")
+        return self._child.pid
+
+    def start(self) -> None:
+        """Start the child.
+
+        Raises:
+            StackError: it runs already.
+        """
+        if self.running:
+            raise StackError(f"{self.name} runs already, pid {self.pid}; stop it first")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [*DIE_WITH_PARENT, *self.command],
+                cwd=self._directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, ready: Callable[[], object], deadline_seconds: float) -> None:
+        """Return when `ready()` is true.
+
+        Raises:
+            StackError: the child ended first, or the deadline passed; names the log's last lines.
+        """
+        try:
+            wait_until(
+                lambda: ready() or not self.running, deadline_seconds, f"{self.name} is ready"
+            )
+        except DeadlineMissed as error:
+            raise DeadlineMissed(f"{error}; its log ends: {tail(self.log)}") from None
+        if not self.running:
+            raise StackError(f"{self.name} ended at its start; its log ends: {tail(self.log)}")
+
+    def stop(self, deadline_seconds: float = 10) -> int | None:
+        """Stop the child and all of its group; do nothing when it was never started.
+
+        Asks with SIGTERM, then kills what is left when the child has ended or the deadline passed.
+
+        Returns:
+            The child's exit status, or None when it was never started.
+        """
+        if self._child is None:
+            return None
+        if self.running:
+            self._child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(deadline_seconds)
+        with suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        status = self._child.wait()
+        self._child = None
+        return status
+
+    def kill(self) -> None:
+        """Kill the child alone, as a crash would, and wait for its end; its group is left."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()

@@ -1,0 +1,85 @@
+"""A Redis of our own: append-only file, flushed every second, bounded memory."""
+
+from pathlib import Path
+
+import redis
+
+from stack.platform import Platform
+from stack.process import Process
+
+# At the bound writes are refused, which the site's outbox and the queue can bear; an evicted
+# key would be a silent loss.
+MAXMEMORY = "1gb"
+
+_CONFIGURATION = """\
+bind 127.0.0.1
+port {port}
+dir "{directory}"
+daemonize no
+# A reply comes after the write to the file, so a killed server loses nothing; a power cut can lose
+# the last second.
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory {maxmemory}
+maxmemory-policy noeviction
+# The caller's locale may not exist in the private root; without this Redis then refuses to start.
+locale-collate C
+"""
+
+
+def redis_command(platform: Platform, directory: Path, port: int) -> tuple[str, ...]:
+    """Write `redis.conf` into `directory` and return the command that starts Redis with it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    configuration = directory / "redis.conf"
+    configuration.write_text(
+        _CONFIGURATION.format(port=port, directory=directory.resolve(), maxmemory=MAXMEMORY),
+        encoding="utf-8",
+    )
+    return (*platform.redis_server_command, str(configuration.resolve()))
+
+
+def redis_answers(url: str) -> bool:
+    """Return whether the server there answers PING (it does not while it loads its file)."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+class RedisServer:
+    """A Redis server that keeps its data in one folder, so that it can be killed and started again.
+
+    Args:
+        directory: for its data, configuration and log.
+    """
+
+    def __init__(self, platform: Platform, directory: Path, port: int) -> None:
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self._platform = platform
+        self._directory = directory
+        self._port = port
+        self._process = Process(
+            "redis",
+            redis_command(platform, directory, port),
+            log=directory / "redis.log",
+        )
+
+    @property
+    def pid(self) -> int:
+        """The server's process id; raises StackError when it does not run."""
+        return self._process.pid
+
+    def start(self, deadline_seconds: float = 15) -> None:
+        """Start the server and return when it answers; raises StackError when it does not."""
+        self._process.start()
+        self._process.wait_until_ready(lambda: redis_answers(self.url), deadline_seconds)
+
+    def stop(self) -> None:
+        """Stop the server in good order; do nothing when it does not run."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """Kill the server as a crash would; `start` brings it back with its data."""
+        self._process.kill()

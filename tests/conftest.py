@@ -1,0 +1,29 @@
+"""What every test may ask for: a real Redis, and a namespace of its own in it."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.platform import Platform
+from stack.process import free_port
+from stack.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis for the whole run, on a port of its own."""
+    directory: Path = tmp_path_factory.mktemp("redis")
+    server = RedisServer(Platform.find(), directory, free_port())
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def redis_namespace() -> str:
+    """A namespace that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"
