@@ -99,7 +99,7 @@ class MemoryLog:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._epoch = secrets.token_hex(4)
-        self._last: Position = (0, 0)
+        self._last: Position = (int(clock() * 1000), 0)
         self._entries: list[LogEntry] = []
         self._histories: defaultdict[str, list[LogEntry]] = defaultdict(list)
         self._trimmed_to: dict[str, Position] = {}

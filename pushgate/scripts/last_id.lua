@@ -1,8 +1,10 @@
 -- last_id: included by the scripts that say where the log ends.
--- The id of the last entry ever appended, also when it was deleted since; 0-0 for no log at all.
+-- The id of the last entry ever appended, also when it was deleted since. A log that does not exist
+-- is begun here with an entry that is deleted at once, so that "now" is a time from its first
+-- moment on and a cursor taken before the first frame is no older than it is.
 local function last_id(log_key)
     if redis.call("EXISTS", log_key) == 0 then
-        return "0-0"
+        redis.call("XDEL", log_key, redis.call("XADD", log_key, "*", "channels", "", "frame", ""))
     end
     local info = redis.call("XINFO", "STREAM", log_key)
     for i = 1, #info, 2 do
@@ -10,5 +12,5 @@ local function last_id(log_key)
             return info[i + 1]
         end
     end
-    return redis.error_reply("XINFO STREAM says no last-generated-id")
+    error("XINFO STREAM says no last-generated-id")
 end

@@ -4,11 +4,14 @@
 -- Returns {epoch, last id}.
 -- include last_id
 local epoch = redis.call("GET", KEYS[1])
+local lost = redis.call("EXISTS", KEYS[2]) == 0
 local last = last_id(KEYS[2])
-local ms, seq = last:match("^(%d+)-(%d+)$")
-local shown_ms, shown_seq = tonumber(ARGV[3]), tonumber(ARGV[4])
-ms, seq = tonumber(ms), tonumber(seq)
-local lost = ms < shown_ms or (ms == shown_ms and seq < shown_seq)
+if not lost then
+    local ms, seq = last:match("^(%d+)-(%d+)$")
+    local shown_ms = tonumber(ARGV[3])
+    ms = tonumber(ms)
+    lost = ms < shown_ms or (ms == shown_ms and tonumber(seq) < tonumber(ARGV[4]))
+end
 if not epoch or (lost and epoch == ARGV[1]) then
     epoch = ARGV[2]
     redis.call("SET", KEYS[1], epoch)

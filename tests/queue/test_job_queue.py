@@ -1,0 +1,254 @@
+"""What the job queue promises, on Redis and in memory."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pushgate import Event, Finished, InvalidEvent, Lease, LeaseLost, MarkMoved, Outcome, QueueFull
+from pushgate.frames import frame_of
+from pushgate.job_queue import FROM_THE_START, partition_of
+from tests.queue.conftest import LIMIT, QueueUnderTest
+
+
+def comment(number: int, channel: str = "thread:1") -> Event:
+    return Event("comment.created", (channel,), {"id": number})
+
+
+def holder_of(under_test: QueueUnderTest, event: Event, owner: str = "worker-1") -> Lease:
+    name = str(partition_of(event.key, under_test.queue.partitions))
+    lease = under_test.queue.leases.acquire(name, owner)
+    assert lease is not None
+    return lease
+
+
+def test_jobs_are_claimed_in_the_order_they_were_put(under_test: QueueUnderTest) -> None:
+    events = [comment(n) for n in range(10)]
+    for event in events:
+        assert under_test.queue.put(event)
+    lease = holder_of(under_test, events[0])
+    jobs = under_test.queue.claim(lease, FROM_THE_START, 100)
+    assert [job.event() for job in jobs] == events
+    assert [job.attempts for job in jobs] == [1] * 10
+
+
+def test_a_claim_goes_on_behind_the_entry_it_is_told(under_test: QueueUnderTest) -> None:
+    for n in range(5):
+        under_test.queue.put(comment(n))
+    lease = holder_of(under_test, comment(0))
+    first = under_test.queue.claim(lease, FROM_THE_START, 2)
+    rest = under_test.queue.claim(lease, first[-1].entry_id, 100)
+    assert [job.event().data["id"] for job in first + rest] == [0, 1, 2, 3, 4]
+
+
+def test_an_event_put_twice_is_there_once(under_test: QueueUnderTest) -> None:
+    event = comment(1)
+    assert under_test.queue.put(event) is True
+    assert under_test.queue.put(event) is False
+    lease = holder_of(under_test, event)
+    assert len(under_test.queue.claim(lease, FROM_THE_START, 10)) == 1
+    assert under_test.ledger().accepted == 1
+
+
+def test_a_full_partition_refuses_and_keeps_what_it_has(under_test: QueueUnderTest) -> None:
+    for n in range(LIMIT):
+        under_test.queue.put(comment(n))
+    refused = comment(LIMIT)
+    with pytest.raises(QueueFull, match=str(LIMIT)):
+        under_test.queue.put(refused)
+    lease = holder_of(under_test, refused)
+    jobs = under_test.queue.claim(lease, FROM_THE_START, 1000)
+    assert len(jobs) == LIMIT
+    under_test.queue.finish(lease, [Finished(jobs[0].entry_id)])
+    assert under_test.queue.put(refused), "a refused event may be put again once there is room"
+
+
+def test_finish_publishes_deletes_and_books_in_one_step(under_test: QueueUnderTest) -> None:
+    before = under_test.log.cursor()
+    event = Event("comment.created", ("thread:1", "forum:7"), {"id": 1})
+    under_test.queue.put(event)
+    lease = holder_of(under_test, event)
+    (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
+    frame = frame_of(event)
+    assert under_test.queue.finish(lease, [Finished(job.entry_id, (frame,))]) == 1
+    (entry,) = under_test.log.after(before.entry_id, 10)
+    assert entry.channels == ("thread:1", "forum:7")
+    assert entry.frame == frame.data
+    for channel in entry.channels:
+        assert under_test.log.history(channel, before).entries == (entry,)
+    assert under_test.queue.claim(lease, FROM_THE_START, 10) == []
+    ledger = under_test.ledger()
+    assert (ledger.accepted, ledger.published, ledger.queued) == (1, 1, 0)
+    assert ledger.balances
+
+
+def test_a_job_finished_twice_is_published_once(under_test: QueueUnderTest) -> None:
+    before = under_test.log.cursor()
+    event = comment(1)
+    under_test.queue.put(event)
+    lease = holder_of(under_test, event)
+    (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
+    finished = Finished(job.entry_id, (frame_of(event),))
+    assert under_test.queue.finish(lease, [finished]) == 1
+    assert under_test.queue.finish(lease, [finished]) == 0
+    assert len(under_test.log.after(before.entry_id, 10)) == 1
+    assert under_test.ledger().balances
+
+
+def test_a_batch_is_published_in_its_order(under_test: QueueUnderTest) -> None:
+    before = under_test.log.cursor()
+    for n in range(LIMIT):
+        under_test.queue.put(comment(n))
+    lease = holder_of(under_test, comment(0))
+    jobs = under_test.queue.claim(lease, FROM_THE_START, 100)
+    finished = [Finished(job.entry_id, (frame_of(job.event()),)) for job in jobs]
+    assert under_test.queue.finish(lease, finished) == LIMIT
+    frames = [entry.frame for entry in under_test.log.after(before.entry_id, 100)]
+    assert frames == [done.frames[0].data for done in finished]
+
+
+def test_a_suppressed_job_leaves_no_frame_and_is_booked(under_test: QueueUnderTest) -> None:
+    before = under_test.log.cursor()
+    under_test.queue.put(comment(1))
+    lease = holder_of(under_test, comment(1))
+    (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
+    under_test.queue.finish(lease, [Finished(job.entry_id, (), Outcome.SUPPRESSED)])
+    assert under_test.log.after(before.entry_id, 10) == []
+    assert under_test.ledger().suppressed == 1
+    assert under_test.ledger().balances
+
+
+def test_a_lease_is_held_by_one_owner_at_a_time(under_test: QueueUnderTest) -> None:
+    first = under_test.queue.leases.acquire("0", "worker-1")
+    assert first is not None
+    assert under_test.queue.leases.acquire("0", "worker-2") is None
+    assert under_test.queue.leases.renew(first)
+    assert under_test.queue.leases.release(first)
+    second = under_test.queue.leases.acquire("0", "worker-2")
+    assert second is not None
+    assert second.token > first.token
+    assert not under_test.queue.leases.renew(first)
+    assert not under_test.queue.leases.release(first)
+
+
+def test_a_zombie_can_do_nothing(under_test: QueueUnderTest) -> None:
+    before = under_test.log.cursor()
+    event = comment(1)
+    under_test.queue.put(event)
+    zombie = holder_of(under_test, event, "zombie")
+    (job,) = under_test.queue.claim(zombie, FROM_THE_START, 10)
+    under_test.expire(zombie)
+    successor = holder_of(under_test, event, "successor")
+    finished = [Finished(job.entry_id, (frame_of(event),))]
+    with pytest.raises(LeaseLost):
+        under_test.queue.finish(zombie, finished)
+    with pytest.raises(LeaseLost):
+        under_test.queue.claim(zombie, FROM_THE_START, 10)
+    with pytest.raises(LeaseLost):
+        under_test.queue.bury(zombie, job.entry_id, "no")
+    with pytest.raises(LeaseLost):
+        under_test.queue.retry(zombie, job.entry_id)
+    assert under_test.log.after(before.entry_id, 10) == []
+    (again,) = under_test.queue.claim(successor, FROM_THE_START, 10)
+    assert again.attempts == 2, "the zombie's attempt counts"
+    assert under_test.queue.finish(successor, finished) == 1
+
+
+def test_an_expired_lease_is_nobodys(under_test: QueueUnderTest) -> None:
+    lease = holder_of(under_test, comment(1))
+    under_test.expire(lease)
+    with pytest.raises(LeaseLost):
+        under_test.queue.claim(lease, FROM_THE_START, 10)
+    assert not under_test.queue.leases.renew(lease)
+
+
+def test_a_buried_job_is_kept_with_its_reason_and_booked(under_test: QueueUnderTest) -> None:
+    under_test.queue.put(comment(1))
+    lease = holder_of(under_test, comment(1))
+    (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
+    assert under_test.queue.retry(lease, job.entry_id) == 2
+    assert under_test.queue.bury(lease, job.entry_id, "data: no such field") is True
+    assert under_test.queue.bury(lease, job.entry_id, "data: no such field") is False
+    assert under_test.reasons_of_dead() == ["data: no such field"]
+    assert under_test.queue.claim(lease, FROM_THE_START, 10) == []
+    assert under_test.ledger().dead == 1
+    assert under_test.ledger().balances
+
+
+def test_the_relays_rows_and_its_mark_move_together(under_test: QueueUnderTest) -> None:
+    relay = under_test.queue.leases.acquire("relay", "relay-1")
+    assert relay is not None
+    rows = [(f"0-{n}", comment(n)) for n in range(1, 6)]
+    assert under_test.queue.mark("default") == ""
+    assert under_test.queue.forward(relay, "default", "", rows[:3]) == 3
+    assert under_test.queue.mark("default") == "0-3"
+    with pytest.raises(MarkMoved) as moved:
+        under_test.queue.forward(relay, "default", "", rows[:3])
+    assert moved.value.mark == "0-3"
+    assert under_test.queue.forward(relay, "default", "0-3", rows[3:]) == 2
+    assert under_test.queue.mark("other") == ""
+    lease = holder_of(under_test, comment(1))
+    jobs = under_test.queue.claim(lease, FROM_THE_START, 100)
+    assert [job.event().data["id"] for job in jobs] == [1, 2, 3, 4, 5]
+    assert under_test.ledger().accepted == 5
+
+
+def test_a_relay_that_lost_its_lease_appends_nothing(under_test: QueueUnderTest) -> None:
+    relay = under_test.queue.leases.acquire("relay", "relay-1")
+    assert relay is not None
+    under_test.expire(relay)
+    assert under_test.queue.leases.acquire("relay", "relay-2") is not None
+    with pytest.raises(LeaseLost):
+        under_test.queue.forward(relay, "default", "", [("0-1", comment(1))])
+    assert under_test.queue.mark("default") == ""
+    assert under_test.ledger().accepted == 0
+
+
+def test_a_full_partition_stops_the_relay_at_the_row_before(under_test: QueueUnderTest) -> None:
+    relay = under_test.queue.leases.acquire("relay", "relay-1")
+    assert relay is not None
+    rows = [(f"0-{n}", comment(n)) for n in range(1, LIMIT + 6)]
+    assert under_test.queue.forward(relay, "default", "", rows) == LIMIT
+    assert under_test.queue.mark("default") == f"0-{LIMIT}"
+    assert under_test.queue.forward(relay, "default", f"0-{LIMIT}", rows[LIMIT:]) == 0
+    assert under_test.queue.mark("default") == f"0-{LIMIT}"
+    assert under_test.ledger().accepted == LIMIT
+
+
+def test_waiting_ends_when_a_job_comes(under_test: QueueUnderTest) -> None:
+    event = comment(1)
+    positions = {str(n): FROM_THE_START for n in range(4)}
+    assert under_test.queue.wait(positions, 0.01) is False
+    putter = threading.Thread(target=under_test.queue.put, args=[event])
+    putter.start()
+    found = any(under_test.queue.wait(positions, 2) for _ in range(5))
+    putter.join()
+    assert found
+
+
+def test_waiting_does_not_see_jobs_before_its_position(under_test: QueueUnderTest) -> None:
+    event = comment(1)
+    under_test.queue.put(event)
+    lease = holder_of(under_test, event)
+    (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
+    assert under_test.queue.wait({lease.name: FROM_THE_START}, 1) is True
+    assert under_test.queue.wait({lease.name: job.entry_id}, 0.01) is False
+
+
+def test_live_workers_are_counted(under_test: QueueUnderTest) -> None:
+    leases = under_test.queue.leases
+    assert leases.attend("a") == 1
+    assert leases.attend("b") == 2
+    assert leases.attend("a") == 2
+    leases.leave("b")
+    assert leases.attend("a") == 1
+
+
+def test_a_job_that_is_no_event_says_why(under_test: QueueUnderTest) -> None:
+    under_test.queue.put(comment(1))
+    lease = holder_of(under_test, comment(1))
+    (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
+    broken = type(job)(job.entry_id, b"{", job.attempts)
+    with pytest.raises(InvalidEvent, match="must be JSON"):
+        broken.event()

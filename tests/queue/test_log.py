@@ -1,0 +1,85 @@
+"""What the log and the histories promise, on Redis and in memory."""
+
+from __future__ import annotations
+
+from pushgate import Cursor, Event, Finished
+from pushgate.frames import frame_of
+from pushgate.job_queue import FROM_THE_START, partition_of
+from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, ResetReason
+from tests.queue.conftest import LIMIT, QueueUnderTest
+
+
+def publish(under_test: QueueUnderTest, count: int, channel: str = "thread:1") -> None:
+    """Sends events through the queue until `count` frames are in the log."""
+    queue = under_test.queue
+    name = str(partition_of(channel, queue.partitions))
+    lease = queue.leases.acquire(name, "worker")
+    assert lease is not None
+    for start in range(0, count, LIMIT):
+        for n in range(start, min(start + LIMIT, count)):
+            queue.put(Event("comment.created", (channel,), {"id": n}))
+        jobs = queue.claim(lease, FROM_THE_START, LIMIT)
+        done = [Finished(job.entry_id, (frame_of(job.event()),)) for job in jobs]
+        assert queue.finish(lease, done) == len(done)
+    queue.leases.release(lease)
+
+
+def test_a_cursor_of_now_has_nothing_behind_it(under_test: QueueUnderTest) -> None:
+    publish(under_test, 3)
+    history = under_test.log.history("thread:1", under_test.log.cursor())
+    assert history.entries == ()
+    assert history.reset is None
+
+
+def test_the_epoch_stays_while_nothing_is_lost(under_test: QueueUnderTest) -> None:
+    first = under_test.log.cursor()
+    publish(under_test, 1)
+    second = under_test.log.cursor()
+    assert first.epoch == second.epoch
+    assert (second.ms, second.seq) > (first.ms, first.seq)
+
+
+def test_a_channel_without_frames_needs_no_reset(under_test: QueueUnderTest) -> None:
+    publish(under_test, 1)
+    cursor = under_test.log.cursor()
+    assert under_test.log.history("thread:2", cursor).reset is None
+
+
+def test_history_is_what_came_after_the_cursor(under_test: QueueUnderTest) -> None:
+    publish(under_test, 2)
+    cursor = under_test.log.cursor()
+    publish(under_test, 3)
+    publish(under_test, 1, "thread:2")
+    history = under_test.log.history("thread:1", cursor)
+    assert history.reset is None
+    assert len(history.entries) == 3
+    assert list(history.entries) == under_test.log.after(cursor.entry_id, 3)
+
+
+def test_a_cursor_of_another_epoch_gets_a_reset(under_test: QueueUnderTest) -> None:
+    publish(under_test, 1)
+    now = under_test.log.cursor()
+    other = "00000000" if now.epoch != "00000000" else "00000001"
+    history = under_test.log.history("thread:1", Cursor(other, now.ms, now.seq))
+    assert history.reset is ResetReason.EPOCH
+
+
+def test_a_cursor_older_than_the_time_kept_gets_a_reset(under_test: QueueUnderTest) -> None:
+    publish(under_test, 1)
+    now = under_test.log.cursor()
+    old = Cursor(now.epoch, now.ms - (HISTORY_SECONDS + 60) * 1000, 0)
+    assert under_test.log.history("thread:1", old).reset is ResetReason.HISTORY
+
+
+def test_a_reset_comes_exactly_when_a_frame_behind_the_cursor_was_cut(
+    under_test: QueueUnderTest,
+) -> None:
+    publish(under_test, 1)
+    first = under_test.log.cursor()
+    publish(under_test, 1)
+    second = under_test.log.cursor()
+    publish(under_test, HISTORY_LENGTH)
+    assert under_test.log.history("thread:1", first).reset is ResetReason.HISTORY
+    history = under_test.log.history("thread:1", second)
+    assert history.reset is None
+    assert len(history.entries) == HISTORY_LENGTH
