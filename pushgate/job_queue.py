@@ -7,7 +7,7 @@ that each key keeps its order and a dead process' work is simply still there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -125,12 +125,15 @@ class JobQueue(Protocol):
         """
         ...
 
-    def wait(self, positions: dict[str, str], seconds: float) -> bool:
-        """Waits until a partition has a job behind its position; False when none came in time.
+    def wait(self, positions: Mapping[str, str], seconds: float) -> set[str]:
+        """Waits until a partition has a job behind its position.
 
         Args:
             positions: partition's name -> entry id; not empty.
-            seconds: at most `connection.LONGEST_BLOCK_SECONDS`.
+            seconds: 0 only looks; at most `connection.LONGEST_BLOCK_SECONDS`.
+
+        Returns:
+            The names of the partitions that have one; none when none came in time.
         """
         ...
 

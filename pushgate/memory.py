@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pushgate.cursor import Cursor
@@ -216,18 +216,18 @@ class MemoryJobQueue:
                 partition.attempts[entry_id] += 1
             return [Job(e, partition.jobs[e], partition.attempts[e]) for e in found]
 
-    def wait(self, positions: dict[str, str], seconds: float) -> bool:
+    def wait(self, positions: Mapping[str, str], seconds: float) -> set[str]:
         """See `JobQueue.wait`."""
 
-        def has_job() -> bool:
-            return any(
-                _parsed(entry_id) > _parsed(after)
+        def ready() -> set[str]:
+            return {
+                name
                 for name, after in positions.items()
-                for entry_id in self._partitions[int(name)].jobs
-            )
+                if any(_parsed(e) > _parsed(after) for e in self._partitions[int(name)].jobs)
+            }
 
         with self._changed:
-            return self._changed.wait_for(has_job, timeout=seconds)
+            return self._changed.wait_for(ready, timeout=seconds)
 
     def finish(self, lease: Lease, finished: Sequence[Finished]) -> int:
         """See `JobQueue.finish`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import redis
@@ -109,13 +109,13 @@ class RedisJobQueue:
             for entry_id, pairs, attempts in claimed
         ]
 
-    def wait(self, positions: dict[str, str], seconds: float) -> bool:
+    def wait(self, positions: Mapping[str, str], seconds: float) -> set[str]:
         """See `JobQueue.wait`."""
-        streams: dict[Any, Any] = {
-            self._keys.jobs(int(name)): after for name, after in positions.items()
-        }
-        block = max(1, int(min(seconds, LONGEST_BLOCK_SECONDS) * 1000))
-        return bool(self._client.xread(streams, count=1, block=block))
+        names = {self._keys.jobs(int(name)).encode(): name for name in positions}
+        streams: dict[Any, Any] = dict(zip(names, positions.values(), strict=True))
+        block = int(min(seconds, LONGEST_BLOCK_SECONDS) * 1000) or None
+        found: Any = self._client.xread(streams, count=1, block=block)
+        return {names[key] for key, _ in found or ()}
 
     def finish(self, lease: Lease, finished: Sequence[Finished]) -> int:
         """See `JobQueue.finish`."""

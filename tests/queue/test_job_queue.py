@@ -219,12 +219,13 @@ def test_a_full_partition_stops_the_relay_at_the_row_before(under_test: QueueUnd
 def test_waiting_ends_when_a_job_comes(under_test: QueueUnderTest) -> None:
     event = comment(1)
     positions = {str(n): FROM_THE_START for n in range(4)}
-    assert under_test.queue.wait(positions, 0.01) is False
+    assert under_test.queue.wait(positions, 0) == set()
+    assert under_test.queue.wait(positions, 0.01) == set()
     putter = threading.Thread(target=under_test.queue.put, args=[event])
     putter.start()
-    found = any(under_test.queue.wait(positions, 2) for _ in range(5))
+    found = under_test.queue.wait(positions, 2)
     putter.join()
-    assert found
+    assert found == {str(partition_of(event.key, 4))}
 
 
 def test_waiting_does_not_see_jobs_before_its_position(under_test: QueueUnderTest) -> None:
@@ -232,8 +233,8 @@ def test_waiting_does_not_see_jobs_before_its_position(under_test: QueueUnderTes
     under_test.queue.put(event)
     lease = holder_of(under_test, event)
     (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
-    assert under_test.queue.wait({lease.name: FROM_THE_START}, 1) is True
-    assert under_test.queue.wait({lease.name: job.entry_id}, 0.01) is False
+    assert under_test.queue.wait({lease.name: FROM_THE_START}, 0) == {lease.name}
+    assert under_test.queue.wait({lease.name: job.entry_id}, 0) == set()
 
 
 def test_live_workers_are_counted(under_test: QueueUnderTest) -> None:

@@ -1,0 +1,163 @@
+"""The worker: one process, one event loop; holds its fair share of the partitions and works them.
+
+Two greenlets: one keeps the leases, one claims. Everything else happens in `formatter.partition`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from math import ceil
+
+import gevent
+import redis
+from gevent import monkey
+from gevent.event import Event as Flag
+from gevent.pool import Pool
+
+from formatter.errors import FormatterError
+from formatter.partition import Partition, in_flight
+from formatter.registry import Pipelines
+from pushgate import JobQueue, LeaseLost
+from pushgate.leases import RENEW_SECONDS
+
+logger = logging.getLogger("formatter")
+
+WAIT_SECONDS = 0.5
+"""How long one look for jobs may block: a partition taken meanwhile waits so long at the most."""
+
+DRAIN_SECONDS = 8.0
+"""How long a stopping worker waits for what it has begun."""
+
+MOST_LANES = 1_000
+"""Keys worked on side by side."""
+
+
+def new_owner() -> str:
+    """A name for this process that no other ever had: host, pid and chance."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+class Worker:
+    """Works the partitions it can get until it is told to stop.
+
+    Args:
+        queue: where jobs come from; frames go to its log.
+        pipelines: what events go through.
+        owner: a name that no other process ever had.
+    """
+
+    def __init__(self, queue: JobQueue, pipelines: Pipelines, owner: str | None = None) -> None:
+        self.owner = owner or new_owner()
+        self._queue = queue
+        self._pipelines = pipelines
+        self._held: dict[str, Partition] = {}
+        self._stopping = Flag()
+        self._drained = Flag()
+        self._pool = Pool(MOST_LANES)
+
+    @property
+    def partitions(self) -> set[str]:
+        """The names of the partitions held."""
+        return set(self._held)
+
+    def run(self) -> None:
+        """Works until `stop`, then gives everything back.
+
+        Raises:
+            FormatterError: gevent has not patched the sockets, so one wait would stop everything.
+        """
+        if not monkey.is_module_patched("socket"):
+            raise FormatterError("the worker needs gevent's patches: start python -m formatter")
+        keeper = gevent.spawn(self._keep_leases)
+        keeper.name = "lease keeper"
+        logger.info("worker %s: started", self.owner)
+        try:
+            while not self._stopping.is_set():
+                self._survive_redis(self._turn)
+            self._drain()
+        finally:
+            keeper.kill(block=False)
+            self._survive_redis(self._give_back)
+
+    def stop(self) -> None:
+        """Claims no more; `run` returns when what was begun is finished or the deadline passed."""
+        self._stopping.set()
+
+    def balance(self) -> None:
+        """One turn of the lease keeper: renew, take up to the fair share, give back the rest."""
+        for name, partition in list(self._held.items()):
+            if partition.lost or not self._queue.leases.renew(partition.lease):
+                partition.abandon()
+                del self._held[name]
+                logger.warning("worker %s: lost partition %s", self.owner, name)
+        live = self._queue.leases.attend(self.owner)
+        share = ceil(self._queue.partitions / max(1, live))
+        for place, partition in enumerate(list(self._held.values())):
+            partition.leaving = place >= share
+            if partition.leaving and partition.in_flight == 0:
+                self._release(partition)
+        if len(self._held) >= share or self._stopping.is_set():
+            return
+        for name in map(str, range(self._queue.partitions)):
+            if name not in self._held and len(self._held) < share:
+                lease = self._queue.leases.acquire(name, self.owner)
+                if lease is not None:
+                    self._held[name] = Partition(
+                        lease, self._queue, self._pipelines, self._pool, self._drained.set
+                    )
+
+    def _keep_leases(self) -> None:
+        while True:
+            self._survive_redis(self.balance)
+            gevent.sleep(RENEW_SECONDS)
+
+    def _turn(self) -> None:
+        self._drained.clear()
+        with_room = {n: p for n, p in self._held.items() if p.has_room}
+        if not with_room:
+            self._drained.wait(WAIT_SECONDS / 10)
+            return
+        all_have_room = len(with_room) == len(self._held)
+        positions = {name: partition.position for name, partition in with_room.items()}
+        ready = self._queue.wait(positions, WAIT_SECONDS if all_have_room else 0)
+        for name in ready:
+            try:
+                with_room[name].claim()
+            except LeaseLost as error:
+                logger.warning("%s", error)
+                with_room[name].abandon()
+        if not ready and not all_have_room:
+            self._drained.wait(WAIT_SECONDS)
+        # The lanes run when this greenlet lets them, also while jobs come in without a pause.
+        gevent.sleep(0)
+
+    def _drain(self) -> None:
+        give_up_at = time.monotonic() + DRAIN_SECONDS
+        while in_flight(self._held.values()) and time.monotonic() < give_up_at:
+            self._drained.clear()
+            self._drained.wait(WAIT_SECONDS / 10)
+        logger.info(
+            "worker %s: stopped, %d jobs given back", self.owner, in_flight(self._held.values())
+        )
+
+    def _give_back(self) -> None:
+        for partition in list(self._held.values()):
+            self._release(partition)
+        self._queue.leases.leave(self.owner)
+
+    def _release(self, partition: Partition) -> None:
+        partition.abandon()
+        self._held.pop(partition.lease.name, None)
+        self._queue.leases.release(partition.lease)
+
+    def _survive_redis(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except redis.RedisError as error:
+            logger.warning("worker %s: Redis: %s", self.owner, error)
+            gevent.sleep(RENEW_SECONDS / 4)

@@ -1,0 +1,133 @@
+"""What an event may be, and that its JSON is read back exactly or not at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pushgate import Event, InvalidChannel, InvalidEvent
+from pushgate.event import MAX_DATA_BYTES, new_event_id
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+data_names = st.text(st.characters(codec="utf-8")).filter(
+    lambda name: name not in {"event_id", "object", "version", "at"}
+)
+
+
+@given(data=st.dictionaries(data_names, json_values, max_size=5))
+def test_an_event_is_read_back_as_it_was_written(data: dict[str, Any]) -> None:
+    event = Event(
+        "comment.created",
+        ("thread:42", "forum:7"),
+        data,
+        object="threads.comment:17",
+        version=3,
+        flags={"beta": True},
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    )
+    assert Event.from_json(event.to_json()) == event
+
+
+def test_an_events_json_is_one_line() -> None:
+    event = Event("comment.created", ("thread:42",), {"text": "one\ntwo\r\nthree\u2028"})
+    assert b"\n" not in event.to_json()
+    assert b"\r" not in event.to_json()
+
+
+def test_the_key_is_the_first_channel_unless_given() -> None:
+    assert Event("a", ("thread:42", "forum:7"), {}).key == "thread:42"
+    assert Event("a", ("thread:42",), {}, key="user:9").key == "user:9"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"type": "Comment Created"}, "type 'Comment Created'"),
+        ({"type": "reset"}, "the stream's own"),
+        ({"type": "a\nb"}, "type"),
+        ({"channels": ()}, "channels: 0 names"),
+        ({"channels": tuple(f"thread:{n}" for n in range(17))}, "channels: 17 names"),
+        ({"channels": ("a", "a")}, "stands twice"),
+        ({"channels": "thread:42"}, "use a list of names"),
+        ({"data": {"event_id": 1}}, "event_id is the frame's own"),
+        ({"data": {"x": float("nan")}}, "data is not JSON"),
+        ({"data": {"x": object()}}, "data is not JSON"),
+        ({"data": {"x": "\ud800"}}, "data is not JSON"),
+        ({"data": {1: 2}}, "use text for every name"),
+        ({"data": []}, "use a JSON object"),
+        ({"data": {"x": "a" * MAX_DATA_BYTES}}, "bytes encoded"),
+        ({"key": "a\nb"}, "key"),
+        ({"object": "x" * 256}, "object"),
+        ({"version": -1}, "version -1"),
+        ({"version": True}, "version True"),
+        ({"version": 2**53}, "version"),
+        ({"id": "17"}, "id '17'"),
+        ({"at": "yesterday"}, "at 'yesterday'"),
+        ({"at": "2026-01-31T12:00:00"}, "with a time zone"),
+        ({"traceparent": "00-1-2-3"}, "traceparent"),
+        ({"flags": {"a": 1}}, "flags"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_with_the_thing_and_the_value(
+    change: dict[str, Any], sentence: str
+) -> None:
+    fields = {"type": "comment.created", "channels": ("thread:42",), "data": {}} | change
+    with pytest.raises(InvalidEvent) as refused:
+        Event(**fields)
+    assert sentence in str(refused.value)
+
+
+def test_an_invalid_channel_is_refused_with_the_rule() -> None:
+    with pytest.raises(InvalidChannel, match="begins with a letter or digit"):
+        Event("a", ("thread 42",), {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"{}",
+        b'{"v":2}',
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_not_an_event_is_refused(text: bytes) -> None:
+    with pytest.raises(InvalidEvent):
+        Event.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"v": 2}, {"v": None}, {"surplus": 1}, {"channels": "thread:42"}, {"channels": [1]}],
+)
+def test_a_changed_event_is_refused_not_repaired(change: dict[str, Any]) -> None:
+    value = json.loads(Event("a", ("thread:42",), {}).to_json()) | change
+    with pytest.raises((InvalidEvent, InvalidChannel)):
+        Event.from_json(json.dumps(value))
+
+
+@pytest.mark.parametrize("name", ["id", "at", "key", "flags", "data"])
+def test_an_event_that_lacks_a_field_is_refused(name: str) -> None:
+    value = json.loads(Event("a", ("thread:42",), {}).to_json())
+    del value[name]
+    with pytest.raises(InvalidEvent, match=f"missing {name}"):
+        Event.from_json(json.dumps(value))
+
+
+def test_event_ids_are_version_7_and_never_the_same() -> None:
+    ids = [new_event_id() for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert {value[12] for value in ids} == {"7"}
+    assert {value[16] for value in ids} <= set("89ab")

@@ -1,0 +1,42 @@
+"""The frame: one block of Server-Sent Events, whatever the event holds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pushgate import Event, InvalidChannel, frame_of
+
+
+@given(text=st.text(st.characters(codec="utf-8")))
+def test_no_text_breaks_out_of_its_line(text: str) -> None:
+    event = Event("comment.created", ("thread:1",), {"text": text})
+    lines = frame_of(event).data.split(b"\n")
+    assert lines[0] == b"event: comment.created"
+    assert lines[1].startswith(b"data: ")
+    assert lines[2:] == [b"", b""]
+    assert b"\r" not in frame_of(event).data
+    assert json.loads(lines[1][6:])["text"] == text
+
+
+def test_the_data_says_which_event_of_which_object_it_is() -> None:
+    event = Event("comment.created", ("thread:1",), {"id": 17}, object="t.comment:17", version=5)
+    data = json.loads(frame_of(event).data.split(b"\n")[1][6:])
+    assert data == {
+        "event_id": event.id,
+        "object": "t.comment:17",
+        "version": 5,
+        "at": event.at,
+        "id": 17,
+    }
+
+
+def test_a_frame_may_go_to_other_channels_than_the_event() -> None:
+    event = Event("comment.created", ("thread:1",), {})
+    assert frame_of(event).channels == ("thread:1",)
+    assert frame_of(event, ("forum:7", "forum:7", "thread:1")).channels == ("forum:7", "thread:1")
+    with pytest.raises(InvalidChannel):
+        frame_of(event, ("forum 7",))
