@@ -1,0 +1,282 @@
+"""The formatter as a process of its own, on a real Redis."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from pushgate import Event, Keys, Ledger, LogEntry, RedisJobQueue, RedisLog, connect, read_ledger
+from pushgate.leases import LEASE_SECONDS
+from stack.platform import REPOSITORY
+from stack.process import Process, wait_until
+from stack.redis_server import RedisServer
+
+PARTITIONS = 4
+DEADLINE_SECONDS = 30
+
+
+class Site:
+    """A namespace with a queue, and formatter processes that work it."""
+
+    def __init__(self, server: RedisServer, namespace: str, directory: Path) -> None:
+        self.client: redis.Redis = connect(server.url)
+        self.keys = Keys(namespace)
+        self.queue = RedisJobQueue(self.client, self.keys, PARTITIONS)
+        self.log = RedisLog(self.client, self.keys)
+        self.start_of_log = self.log.cursor()
+        self._server = server
+        self._directory = directory
+        self.workers: list[Process] = []
+
+    def start_worker(self, *options: str) -> Process:
+        """Starts one more formatter; it may not hold a partition yet when this returns."""
+        number = len(self.workers)
+        worker = Process(
+            f"formatter {number}",
+            [
+                *(sys.executable, "-m", "formatter"),
+                *("--pipelines", "tests.integration.formatter_pipelines"),
+                *options,
+            ],
+            log=self._directory / f"formatter-{number}.log",
+            directory=REPOSITORY,
+            environment={
+                **os.environ,
+                "PUSHGATE_REDIS_URL": self._server.url,
+                "PUSHGATE_NAMESPACE": self.keys.namespace,
+                "PUSHGATE_PARTITIONS": str(PARTITIONS),
+            },
+        )
+        worker.start()
+        self.workers.append(worker)
+        return worker
+
+    def put(self, *events: Event) -> None:
+        """Puts events on the queue."""
+        for event in events:
+            self.queue.put(event)
+
+    def holders(self) -> dict[str, int]:
+        """Owner -> number of partitions held."""
+        held: defaultdict[str, int] = defaultdict(int)
+        for partition in range(PARTITIONS):
+            value = self.client.get(self.keys.lease(str(partition)))
+            if isinstance(value, bytes):
+                held[value.decode()] += 1
+        owners: defaultdict[str, int] = defaultdict(int)
+        for holder, partitions in held.items():
+            owners[holder.partition(":")[2]] += partitions
+        return dict(owners)
+
+    def frames(self) -> list[LogEntry]:
+        """Everything in the log."""
+        return self.log.after(self.start_of_log.entry_id, 100_000)
+
+    def dead_letters(self) -> list[dict[bytes, bytes]]:
+        """The fields of each dead letter."""
+        found: Any = self.client.xrange(self.keys.dead)
+        return [fields for _, fields in found]
+
+    def ledger(self) -> Ledger:
+        """The books."""
+        return read_ledger(self.client, self.keys)
+
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """Waits for the condition, with the deadline of these tests."""
+        wait_until(condition, DEADLINE_SECONDS, what)
+
+    def wait_until_done(self) -> None:
+        """Waits until no job is on the queue."""
+        self.wait_until(lambda: self.ledger().queued == 0, "the queue is empty")
+
+
+@pytest.fixture
+def site(redis_server: RedisServer, redis_namespace: str, tmp_path: Path) -> Iterator[Site]:
+    """A site without a formatter yet."""
+    site = Site(redis_server, redis_namespace, tmp_path)
+    yield site
+    for worker in site.workers:
+        worker.stop()
+    site.client.close()
+
+
+def events(count: int, keys: int = 1, kind: str = "comment.created") -> list[Event]:
+    return [Event(kind, (f"thread:{n % keys}",), {"number": n}) for n in range(count)]
+
+
+def numbers_by_channel(frames: list[LogEntry]) -> dict[str, list[int]]:
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for entry in frames:
+        number = int(entry.frame.rpartition(b'"number":')[2].partition(b"}")[0])
+        for channel in entry.channels:
+            found[channel].append(number)
+    return dict(found)
+
+
+def test_every_event_becomes_a_frame_in_the_order_of_its_key(site: Site) -> None:
+    site.put(*events(300, keys=7))
+    site.start_worker()
+    site.put(*[Event("comment.created", ("thread:0",), {"number": 1000})])
+    site.wait_until_done()
+    found = numbers_by_channel(site.frames())
+    expected = {f"thread:{k}": list(range(k, 300, 7)) for k in range(7)}
+    expected["thread:0"].append(1000)
+    assert found == expected
+    assert site.ledger().balances
+    assert site.client.hlen(site.keys.attempts) == 0
+
+
+def test_a_malformed_job_is_kept_with_its_reason_and_the_worker_goes_on(site: Site) -> None:
+    site.client.xadd(site.keys.jobs(0), {"event": b'{"v": 1}'})
+    site.client.xadd(site.keys.jobs(0), {"something": b"else"})
+    site.client.hincrby(site.keys.ledger, "accepted", 2)
+    site.client.hincrby(site.keys.ledger, "queued", 2)
+    site.put(*events(4, keys=4))
+    site.start_worker()
+    site.wait_until_done()
+    reasons = [letter[b"reason"] for letter in site.dead_letters()]
+    assert len(reasons) == 2
+    assert all(reason.startswith(b"malformed: an event") for reason in reasons)
+    assert len(site.frames()) == 4
+    assert site.ledger().balances
+
+
+def test_a_stage_that_fails_buries_its_job_alone(site: Site) -> None:
+    site.put(Event("failing.now", ("thread:0",), {}), *events(3))
+    site.start_worker()
+    site.wait_until_done()
+    (letter,) = site.dead_letters()
+    assert letter[b"reason"] == b"ValueError: this comment cannot be shown"
+    assert Event.from_json(letter[b"event"]).type == "failing.now"
+    assert numbers_by_channel(site.frames()) == {"thread:0": [0, 1, 2]}
+
+
+def test_a_stage_that_fails_for_now_is_tried_again_and_its_key_waits(site: Site) -> None:
+    site.put(Event("shaky.now", ("thread:0",), {"number": -1}), *events(3))
+    site.start_worker()
+    site.wait_until_done()
+    assert numbers_by_channel(site.frames()) == {"thread:0": [-1, 0, 1, 2]}
+    assert site.ledger().dead == 0
+
+
+def test_a_stage_that_never_succeeds_ends_in_the_dead_letters(site: Site) -> None:
+    site.put(Event("hopeless.now", ("thread:0",), {}), *events(3))
+    site.start_worker()
+    site.wait_until_done()
+    (letter,) = site.dead_letters()
+    assert letter[b"attempts"] == b"5"
+    assert numbers_by_channel(site.frames()) == {"thread:0": [0, 1, 2]}
+
+
+def test_a_dropped_event_is_booked_as_suppressed(site: Site) -> None:
+    site.put(Event("dropped.now", ("thread:0",), {}))
+    site.start_worker()
+    site.wait_until_done()
+    assert site.frames() == []
+    assert site.ledger().suppressed == 1
+
+
+def test_partitions_are_shared_evenly_and_move_when_a_worker_dies(site: Site) -> None:
+    first = site.start_worker()
+    site.wait_until(lambda: list(site.holders().values()) == [4], "one worker holds all")
+    site.start_worker()
+    site.wait_until(lambda: sorted(site.holders().values()) == [2, 2], "two share")
+    first.kill()
+    site.wait_until(lambda: list(site.holders().values()) == [4], "the other holds all again")
+    site.put(*events(40, keys=8))
+    site.wait_until_done()
+    assert len(site.frames()) == 40
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_leases_back_at_once(site: Site) -> None:
+    worker = site.start_worker()
+    site.wait_until(lambda: site.holders(), "the worker holds partitions")
+    site.put(*events(50, keys=3))
+    assert worker.stop() == 0
+    assert site.holders() == {}
+    assert site.client.zcard(site.keys.workers) == 0
+    site.start_worker()
+    site.wait_until_done()
+    assert len(site.frames()) == 50
+
+
+def has_more_frames_than(site: Site, number: int) -> bool:
+    return len(site.frames()) > number
+
+
+def test_killed_workers_lose_nothing_and_repeat_nothing(site: Site) -> None:
+    put = 0
+    for _ in range(6):
+        worker = site.start_worker()
+        batch = [
+            Event("comment.created", (f"thread:{n % 5}",), {"number": n})
+            for n in range(put, put + 200)
+        ]
+        before = len(site.frames())
+        site.put(*batch)
+        put += 200
+        site.wait_until(partial(has_more_frames_than, site, before + 20), "work goes on")
+        worker.kill()
+    site.start_worker()
+    site.wait_until_done()
+    expected = {f"thread:{k}": list(range(k, put, 5)) for k in range(5)}
+    assert numbers_by_channel(site.frames()) == expected
+    assert site.ledger().balances
+
+
+def test_a_worker_that_slept_past_its_leases_publishes_nothing_twice(site: Site) -> None:
+    zombie = site.start_worker()
+    site.put(*events(20, keys=5))
+    site.wait_until_done()
+    os.kill(zombie.pid, signal.SIGSTOP)
+    site.put(
+        *[Event("comment.created", (f"thread:{n % 5}",), {"number": n}) for n in range(20, 40)]
+    )
+    site.start_worker()
+    site.wait_until(
+        lambda: site.ledger().queued == 0,
+        f"the second worker took over after {LEASE_SECONDS} s",
+    )
+    os.kill(zombie.pid, signal.SIGCONT)
+    site.wait_until(lambda: len(site.holders()) == 2, "the sleeper is back with a share of its own")
+    site.put(
+        *[Event("comment.created", (f"thread:{n % 5}",), {"number": n}) for n in range(40, 60)]
+    )
+    site.wait_until_done()
+    expected = {f"thread:{k}": list(range(k, 60, 5)) for k in range(5)}
+    assert numbers_by_channel(site.frames()) == expected
+    assert site.ledger().balances
+
+
+def test_several_processes_are_replaced_when_they_die_and_end_with_their_parent(
+    site: Site,
+) -> None:
+    parent = site.start_worker("--processes", "2")
+    site.wait_until(lambda: sorted(site.holders().values()) == [2, 2], "two processes share")
+    one, other = (int(owner.rsplit("-", 2)[1]) for owner in site.holders())
+    os.kill(one, signal.SIGKILL)
+    site.wait_until(
+        lambda: (
+            sorted(site.holders().values()) == [2, 2]
+            and not any(f"-{one}-" in owner for owner in site.holders())
+        ),
+        "a new process has the dead one's share",
+    )
+    parent.kill()
+    site.wait_until(lambda: not Path(f"/proc/{other}").exists(), "the parent's processes ended")
+    site.wait_until(lambda: site.holders() == {}, "and gave their leases back")
+
+
+def test_a_wrong_command_line_says_what_is_wrong(site: Site) -> None:
+    worker = site.start_worker("--pipelines", "no_such_module")
+    site.wait_until(lambda: not worker.running, "the formatter refused to start")
+    assert "there is no such module" in worker.log.read_text()
