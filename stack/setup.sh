@@ -14,6 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly LEVEL=${1:?run or test}
 readonly STATE_DIR=${STATE_DIR:-.run}
 readonly LOG=$STATE_DIR/logs/setup.log
+# Where the system says what it is; the tests say something else.
+readonly OS_RELEASE=${OS_RELEASE:-/etc/os-release}
 
 # What Debian 13 packages and the gateway and the queue run on.
 readonly GATEWAY_PACKAGES=(
@@ -34,10 +36,10 @@ last_words() { grep -v '^[[:space:]]*$' "$LOG" | tail -n 1; }
 
 read_system() {
   local id="" version="" codename=""
-  if [[ -r /etc/os-release ]]; then
-    id=$(. /etc/os-release && echo "${ID:-}")
-    version=$(. /etc/os-release && echo "${VERSION_ID:-}")
-    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  if [[ -r $OS_RELEASE ]]; then
+    id=$(. "$OS_RELEASE" && echo "${ID:-}")
+    version=$(. "$OS_RELEASE" && echo "${VERSION_ID:-}")
+    codename=$(. "$OS_RELEASE" && echo "${VERSION_CODENAME:-}")
   fi
   if [[ $id != debian || ($version != 12 && $version != 13) ]]; then
     fail "this is ${id:-an unknown system} ${version}, and Pushgate installs itself on Debian 12" \

@@ -57,7 +57,8 @@ _SCRIPT = """\
 #!/bin/sh
 # Starts the part "{name}"; written at each `make run`.
 {exports}
-echo $$ > {pid_file}
+# Renamed into place, so that no reader finds it empty.
+echo $$ > {pid_file}.new && mv {pid_file}.new {pid_file}
 exec {command}
 """
 
