@@ -1,6 +1,7 @@
 """One child process: started, watched and stopped with deadlines."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,16 +12,38 @@ from pathlib import Path
 
 from stack.errors import DeadlineMissed, StackError
 
-# The kernel kills the child when its parent dies, however that happens: no orphans after a kill -9.
-DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+
+def die_with_parent(signal_name: str = "KILL") -> tuple[str, ...]:
+    """Return the words before a command that let it end when its parent does, however that happens.
+
+    The kernel sends the signal, so no orphan is left even by a kill -9.
+    """
+    return ("setpriv", "--pdeathsig", signal_name, "--")
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing uses now."""
+    """Return a TCP port of 127.0.0.1 that nothing uses now.
+
+    It lies below the ports the kernel gives to outgoing connections: from among those, a client
+    that tries again while its server restarts may be given the server's own port, and keep it.
+    """
+    facts = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+    end = max(int(facts.split()[0]), 12_000)
+    for port in random.sample(range(end - 10_000, end), 200):
+        if port_is_free(port):
+            return port
+    raise StackError(f"no free port was found among 200 from {end - 10_000} to {end - 1}")
+
+
+def port_is_free(port: int) -> bool:
+    """Return whether a server could listen on this port of 127.0.0.1 now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def wait_until(
@@ -62,6 +85,7 @@ class Process:
 
     Args:
         environment: the child's whole environment; None is a copy of ours.
+        death_signal: what the kernel sends the child when we die.
     """
 
     def __init__(
@@ -72,12 +96,14 @@ class Process:
         log: Path,
         directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        death_signal: str = "KILL",
     ) -> None:
         self.name = name
         self.command = tuple(command)
         self.log = log
         self._directory = directory
         self._environment = environment
+        self._death_signal = death_signal
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -107,7 +133,7 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(
-                [*DIE_WITH_PARENT, *self.command],
+                [*die_with_parent(self._death_signal), *self.command],
                 cwd=self._directory,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,46 @@
+# Everything one does with a checkout on Debian 12 or 13; `make` alone lists it.
+#
+# Ports and the state folder: SITE_PORT=8001 GATEWAY_PORT=8081 STATE_DIR=.run2 make run
+
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup setup-test run status test test-fast lint load bench test-images
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## install what `make run` needs; `make run` does it by itself
+	@stack/setup.sh run
+
+setup-test:
+	@stack/setup.sh test
+
+run: setup  ## start redis, gateway, formatter, relay and site; Ctrl-C stops all
+	@exec $(PYTHON) -m stack.run
+
+status:  ## each part, its pid and its state
+	@exec $(PYTHON) -m stack.status
+
+test: setup-test lint  ## install what the tests need and run every test
+	@exec $(PYTHON) -m pytest
+
+test-fast: setup-test  ## the tests without gateway, database and browser; under a minute
+	@exec $(PYTHON) -m pytest tests/unit tests/queue tests/lua tests/architecture
+
+lint: setup-test  ## style, types, import rules
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check --quiet .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+	@luacheck --quiet lua tests/lua
+
+load: setup  ## readers and commenters against a running site
+	@exec $(PYTHON) -m loadtest.run
+
+bench: setup  ## how long a frame takes from the API's answer to a subscriber
+	@exec $(PYTHON) -m loadtest.bench
+
+test-images:  ## build the container images and ask their health checks
+	@exec docker/test_images.sh
