@@ -22,7 +22,7 @@ class OutboxRow(models.Model):
     refused = models.TextField(
         default="",
         blank=True,
-        help_text="Why the relay could not read the event. Such a row is kept, and not relayed.",
+        help_text="Why the relay could not read the event; such a row is kept, not relayed.",
     )
 
     class Meta:

@@ -38,12 +38,12 @@ class PageCursors:
 
 
 def page_cursor() -> str:
-    """Return the position from which a page's stream must begin. Call it BEFORE the page's queries.
+    """Return where a page's stream must begin. Call it BEFORE the page's queries.
 
-    What is committed after the call comes by the stream, what was committed before is in the query's
-    result, and what is in both, the page recognises by object and version. While Redis is down the
-    cursor is "": the page is whole but does not know where its stream begins, and `live.js` has it read
-    its data anew once it is connected.
+    What is committed after the call comes by the stream, what was committed before is in the
+    query's result, and what is in both, the page recognises by object and version. While Redis is
+    down the cursor is "": the page is whole but does not know where its stream begins, and
+    `live.js` has it read its data anew once it is connected.
     """
     return _cursors.take()
 

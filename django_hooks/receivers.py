@@ -1,4 +1,4 @@
-"""From Django's signals to the hooks: small named receivers, connected and disconnected in pairs."""
+"""From Django's signals to the hooks: small receivers, connected in pairs."""
 
 from __future__ import annotations
 

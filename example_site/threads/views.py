@@ -90,7 +90,9 @@ def comment(request: HttpRequest, comment_id: int) -> HttpResponse:
         "refused": refused,
         "text": request.POST.get("text", comment.text),
     }
-    return render(request, "threads/comment.html", context, status=refused.status if refused else 200)
+    return render(
+        request, "threads/comment.html", context, status=refused.status if refused else 200
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
