@@ -42,7 +42,7 @@ def record(hook: ModelHook[Any], instance: Model, action: Action, using: str) ->
     if hooks_settings().mode == "outbox":
         write_to_outbox(event, using)
     else:
-        # While the row's lock is held, so of two writers to one object the later has the later time.
+        # The row's lock is held: of two writers to one object the later has the later time.
         counted = event.with_version(time.time_ns() // 1000)
         transaction.on_commit(partial(_put, counted), using=using)
 

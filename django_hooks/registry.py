@@ -17,8 +17,9 @@ ModelT = TypeVar("ModelT", bound=Model)
 class ModelHook(Generic[ModelT]):
     """Says what is told when an instance of a model is created, updated or deleted.
 
-    A subclass defines `channels` and `data`; the rest has defaults. The methods run within the save
-    or delete, before it commits. What they raise, and an event they make that is not valid, undoes it.
+    A subclass defines `channels` and `data`; the rest has defaults. The methods run within the
+    save or delete, before it commits. What they raise, and an event of theirs that is not valid,
+    undoes it.
     """
 
     actions: ClassVar[Sequence[Action]] = ACTIONS
@@ -32,7 +33,10 @@ class ModelHook(Generic[ModelT]):
         raise NotImplementedError
 
     def data(self, instance: ModelT, action: Action) -> Mapping[str, Any]:
-        """Return what they are told: a JSON object of at most 64 KB. A deleted one still has its pk."""
+        """Return what they are told: a JSON object of at most 64 KB.
+
+        What is deleted still has its pk.
+        """
         raise NotImplementedError
 
     def type(self, instance: ModelT, action: Action) -> str:
@@ -44,7 +48,10 @@ class ModelHook(Generic[ModelT]):
         return f"{self.model._meta.label_lower}:{instance.pk}"
 
     def key(self, instance: ModelT, action: Action) -> str:
-        """Return the ordering key: events of one key stay in order. By default the first channel."""
+        """Return the ordering key: events of one key stay in order.
+
+        By default the first channel.
+        """
         return ""
 
 
@@ -104,7 +111,7 @@ class Registry:
 def register(
     *models: type[Model],
 ) -> Callable[[type[ModelHook[Any]]], type[ModelHook[Any]]]:
-    """Register the decorated hook class for these models, as `admin.register` does for the admin."""
+    """Register the decorated hook class for these models, as `admin.register` does."""
     from django_hooks.receivers import registry
 
     def decorate(hook_class: type[ModelHook[Any]]) -> type[ModelHook[Any]]:

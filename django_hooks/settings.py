@@ -24,13 +24,13 @@ class HooksSettings:
         redis_url: where Redis is.
         namespace: the prefix of Pushgate's keys; one Redis may hold several.
         partitions: into how many the job queue is cut; the same number in every part.
-        gateway_url: what browsers put before `/sub/...`; "" when the gateway answers on the site's
-            own origin.
-        mode: "outbox" (the default) writes each event to the database in the same transaction as the
-            row it tells of: nothing is lost while Redis, the relay or this process is down.
-            "on_commit" puts each event straight to Redis after the commit and saves that write. It
-            LOSES the event when the process dies between the commit and the put, when Redis is
-            unreachable at that moment, and when the queue is full; each but the first is logged.
+        gateway_url: what browsers put before `/sub/...`; "" when the gateway answers on the
+            site's own origin.
+        mode: "outbox" (the default) writes each event to the database in the same transaction as
+            the row it tells of: nothing is lost while Redis, the relay or this process is down.
+            "on_commit" puts each event straight to Redis after the commit and saves that write.
+            It LOSES the event when the process dies between commit and put, when Redis cannot be
+            reached at that moment, and when the queue is full; the latter two are logged.
         retention_seconds: how long an outbox row is kept after it was relayed. Redis may lose its
             tail; the relay then sends again from here. As long as the histories in Redis.
     """

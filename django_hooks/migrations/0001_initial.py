@@ -37,7 +37,8 @@ class Migration(migrations.Migration):
                     models.TextField(
                         blank=True,
                         default="",
-                        help_text="Why the relay could not read the event; such a row is kept, not relayed.",
+                        help_text="Why the relay could not read the event; such a row is kept, "
+                        "not relayed.",
                     ),
                 ),
             ],

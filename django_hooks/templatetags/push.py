@@ -14,8 +14,8 @@ register = template.Library()
 def push_cursor() -> str:
     """Return the position from which the page's stream must begin, or "" while Redis is down.
 
-    It is taken where the tag stands, so it must stand above whatever makes the page's queries. A view
-    that queries before it renders calls `django_hooks.page.page_cursor` first instead.
+    It is taken where the tag stands, so it must stand above whatever makes the page's queries. A
+    view that queries before it renders calls `django_hooks.page.page_cursor` first instead.
     """
     return page_cursor()
 

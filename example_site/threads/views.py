@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
@@ -101,7 +101,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def latest_threads() -> QuerySet[Thread]:
-    """Return the threads with `comment_count` and `active_at`, the latest activity first."""
+    """Return the threads with `comment_count`, `active_at` and `last_author`, liveliest first."""
+    newest = Comment.objects.filter(thread=OuterRef("pk")).order_by("-id")
     return Thread.objects.annotate(
-        comment_count=Count("comments"), active_at=Max("comments__created_at")
-    ).order_by("-active_at", "-id")
+        comment_count=Count("comments"),
+        active_at=Subquery(newest.values("created_at")[:1]),
+        last_author=Subquery(newest.values("author")[:1]),
+    ).order_by(F("active_at").desc(nulls_last=True), "-id")

@@ -132,7 +132,7 @@ moreBelow?.addEventListener("click", () => {
 
 // Times
 
-const ages = new Intl.RelativeTimeFormat("en-GB", { numeric: "auto" });
+const ages = new Intl.RelativeTimeFormat("en-GB", { numeric: "always" });
 const UNITS = [["year", 31557600], ["month", 2629800], ["week", 604800], ["day", 86400],
   ["hour", 3600], ["minute", 60]];
 
