@@ -1,0 +1,52 @@
+"""The outbox: events that wait, in the site's own database, to be relayed."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+
+class OutboxRow(models.Model):
+    """One event, written in the transaction that made it true.
+
+    The row is written while the object's own row is locked, so an object's later event has the
+    higher id; the relay makes it the event's version. Ids are never given twice, not even after the
+    rows are purged (Django's AutoField is AUTOINCREMENT on SQLite).
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    event = models.TextField(help_text="The event as JSON.")
+    created_at = models.DateTimeField(default=timezone.now)
+    refused = models.TextField(
+        default="",
+        blank=True,
+        help_text="Why the relay could not read the event; such a row is kept, not relayed.",
+    )
+
+    class Meta:
+        verbose_name = "outbox row"
+
+    def __str__(self) -> str:
+        return f"outbox row {self.pk}"
+
+
+class OutboxIdentity(models.Model):
+    """Which outbox this is: one row. The relay's mark in Redis belongs to it, not to an address.
+
+    A database made anew, or set back to a backup, counts its rows anew; under a new name the mark
+    of the old ones cannot hide them.
+    """
+
+    ONLY_ID = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY_ID)
+    name = models.UUIDField(default=uuid.uuid4)
+
+    class Meta:
+        verbose_name = "outbox identity"
+        verbose_name_plural = "outbox identities"
+
+    def __str__(self) -> str:
+        return self.name.hex

@@ -1,0 +1,26 @@
+"""What a template needs for its stream: `{% load push %}`."""
+
+from __future__ import annotations
+
+from django import template
+
+from django_hooks.page import page_cursor
+from django_hooks.settings import hooks_settings
+
+register = template.Library()
+
+
+@register.simple_tag
+def push_cursor() -> str:
+    """Return the position from which the page's stream must begin, or "" while Redis is down.
+
+    It is taken where the tag stands, so it must stand above whatever makes the page's queries. A
+    view that queries before it renders calls `django_hooks.page.page_cursor` first instead.
+    """
+    return page_cursor()
+
+
+@register.simple_tag
+def push_gateway() -> str:
+    """Return what comes before `/sub/...`: the setting PUSHGATE["GATEWAY_URL"]."""
+    return hooks_settings().gateway_url.rstrip("/")

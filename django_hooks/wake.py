@@ -1,0 +1,69 @@
+"""Wakes the relay when a transaction with events has committed.
+
+Only a nudge, from a thread of its own: the request neither waits for Redis nor fails with it, and a
+nudge that is lost costs the second until the relay looks by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+
+import redis
+
+from django_hooks import connections
+
+logger = logging.getLogger(__name__)
+
+_nudgers: dict[int, Nudger] = {}
+
+
+def nudge() -> None:
+    """Wake the relay soon. Returns at once, always."""
+    # By process id: a fork copies this dict but not the thread, and perhaps a locked lock.
+    pid = os.getpid()
+    nudger = _nudgers.get(pid)
+    if nudger is None:
+        nudger = _nudgers.setdefault(pid, Nudger())
+    nudger.nudge()
+
+
+class Nudger:
+    """One process's thread that wakes the relay. Many nudges at once are one."""
+
+    def __init__(self) -> None:
+        self._wanted = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._redis = connections.Reachability(logger, "Redis")
+
+    def nudge(self) -> None:
+        """Ask the thread, started when there is none, to wake the relay."""
+        self._wanted.set()
+        if self._thread is None or not self._thread.is_alive():
+            with self._starting:
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = threading.Thread(
+                        target=self._run, name="pushgate-wake", daemon=True
+                    )
+                    self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            try:
+                wake_relay(connections.client(), connections.keys().relay_wake)
+            except redis.RedisError as error:
+                self._redis.lost(error, "events wait in the outbox")
+            else:
+                self._redis.found()
+
+
+def wake_relay(client: redis.Redis, key: str) -> None:
+    """Leave one element in the list the relay waits at."""
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.rpush(key, 1)
+        pipeline.ltrim(key, -1, -1)
+        pipeline.execute()

@@ -1,0 +1,1 @@
+"""Threads and their comments, live in every open page."""
