@@ -4,11 +4,11 @@ sees Django: everything a pipeline needs is in the event."""
 from __future__ import annotations
 
 from formatter import Pipeline
-from formatter.mixins import PermalinkMixin, RenderMarkdownMixin
+from formatter.mixins import PermalinkMixin
 
 
-class CommentPipeline(RenderMarkdownMixin, PermalinkMixin, Pipeline):
-    """A comment's text as HTML, and where it can be seen."""
+class CommentPipeline(PermalinkMixin, Pipeline):
+    """Says where a comment can be seen; the page itself shows its text as plain text."""
 
     permalink = "/threads/{thread}/#comment-{id}"
 
