@@ -1,0 +1,157 @@
+"""One database's outbox, as the relay reads it: in order, and no row before it is settled.
+
+On PostgreSQL ids are given out when a row is written and seen when its transaction commits, so a
+slower transaction can bring a lower id after a higher one. A relay that remembers the last id would
+skip that row for ever. Reading by transaction (`xid < pg_snapshot_xmin(...)`, in (xid, id) order)
+skips nothing, but where an old transaction is the last to write to an object it comes out first,
+and any long transaction of the whole cluster stops the stream. So rows are read by id, up to a
+*settled* id: the highest one seen at a moment whose writers have all ended. Who writes to the
+outbox takes the table's ROW EXCLUSIVE lock before its row gets an id and holds it to its end, so
+`pg_locks` names exactly those to wait for. Rows of one object are written while that object's row
+is locked: by id they are in order.
+
+SQLite has one writer at a time: what can be seen is settled.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.utils import timezone
+
+from django_hooks.models import OutboxIdentity, OutboxRow
+
+_TABLE = OutboxRow._meta.db_table
+
+_POSTGRESQL_NEWEST_AND_WRITERS = f"""
+    SELECT
+        (SELECT max(id) FROM "{_TABLE}" WHERE id > %s),
+        ARRAY(
+            SELECT virtualtransaction || ' of process ' || coalesce(pid::text, '(prepared)')
+            FROM pg_locks
+            WHERE locktype = 'relation'
+              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+              AND relation = '"{_TABLE}"'::regclass
+              AND mode = 'RowExclusiveLock' AND granted
+              AND pid IS DISTINCT FROM pg_backend_pid()
+        )
+"""
+_HIGHEST_ID = {
+    "postgresql": f"SELECT pg_sequence_last_value(pg_get_serial_sequence('\"{_TABLE}\"', 'id')::regclass)",
+    "sqlite": f"SELECT seq FROM sqlite_sequence WHERE name = '{_TABLE}'",
+}
+
+
+class Outbox:
+    """The outbox in the database `alias`.
+
+    Attributes:
+        alias: Django's name of the database.
+        writers: the transactions a call of `settled` waits for, as text for a log.
+    """
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.writers: frozenset[str] = frozenset()
+        self._settled = 0
+        self._candidate = 0
+        self._connection = connections[alias]
+        if self._connection.vendor not in _HIGHEST_ID:
+            raise ImproperlyConfigured(
+                f"database {alias!r} is {self._connection.display_name}: the relay knows "
+                'PostgreSQL and SQLite; use PUSHGATE["MODE"] = "on_commit" with others'
+            )
+
+    def exists(self) -> bool:
+        """Whether the outbox's tables are in this database."""
+        with self._connection.cursor() as cursor:
+            tables = self._connection.introspection.table_names(cursor)
+        return {_TABLE, OutboxIdentity._meta.db_table} <= set(tables)
+
+    def identity(self) -> str:
+        """Return the outbox's own name, drawn at the first call."""
+        row, _ = OutboxIdentity.objects.using(self.alias).get_or_create(pk=OutboxIdentity.ONLY_ID)
+        return row.name.hex
+
+    def renew_identity(self) -> None:
+        """Give the outbox another name, so that a mark kept under the old one hides no rows."""
+        OutboxIdentity.objects.using(self.alias).filter(pk=OutboxIdentity.ONLY_ID).update(
+            name=uuid.uuid4()
+        )
+
+    def forget(self) -> None:
+        """Forget what was settled: this is another outbox now."""
+        self.writers = frozenset()
+        self._settled = self._candidate = 0
+
+    def highest_id(self) -> int:
+        """Return the highest id ever given out here, also to rows that were purged or undone."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(_HIGHEST_ID[self._connection.vendor])
+            row = cursor.fetchone()
+        return int(row[0]) if row and row[0] is not None else 0
+
+    def settled(self, after: int) -> int:
+        """Return the id up to which every row there will ever be can be seen now.
+
+        Where `writers` is not empty afterwards, there is more that waits for them to end.
+        """
+        if self._connection.vendor == "sqlite":
+            newest = OutboxRow.objects.using(self.alias).order_by("-id").values_list("id").first()
+            return newest[0] if newest else after
+        newest_id, writers = self._newest_and_writers(after)
+        if self.writers:
+            self.writers &= writers
+        else:
+            self._candidate, self.writers = newest_id, writers
+        if newest_id <= after:
+            # Nobody's row waits; who writes now gets a higher id than any yet seen.
+            self.writers = frozenset()
+        if not self.writers:
+            self._settled = self._candidate
+        return max(after, self._settled)
+
+    def rows(self, after: int, until: int, count: int) -> Sequence[tuple[int, str]]:
+        """Return at most `count` rows with `after` < id <= `until`: (id, event), in order."""
+        return list(
+            OutboxRow.objects.using(self.alias)
+            .filter(id__gt=after, id__lte=until, refused="")
+            .order_by("id")
+            .values_list("id", "event")[:count]
+        )
+
+    def refuse(self, row_id: int, reason: str) -> None:
+        """Keep a row out of the stream, with the reason; it stays until somebody looks at it."""
+        OutboxRow.objects.using(self.alias).filter(pk=row_id).update(refused=reason)
+
+    def purge(self, until: int, retention_seconds: float, count: int) -> int:
+        """Delete the oldest rows: at most `count`, relayed (id <= `until`) and old enough."""
+        oldest = (
+            OutboxRow.objects.using(self.alias)
+            .filter(id__lte=until, refused="")
+            .order_by("id")
+            .values_list("id", "created_at")[:count]
+        )
+        cutoff = timezone.now() - timedelta(seconds=retention_seconds)
+        past = [row_id for row_id, created_at in oldest if created_at < cutoff]
+        if past:
+            OutboxRow.objects.using(self.alias).filter(id__in=past).delete()
+        return len(past)
+
+    def reconnect_if_needed(self) -> None:
+        """Close a connection that is broken or past its age; the next query opens another."""
+        self._connection.close_if_unusable_or_obsolete()
+
+    def disconnect(self) -> None:
+        """Close the connection, which may be broken; the next query opens another."""
+        self._connection.close()
+
+    def _newest_and_writers(self, after: int) -> tuple[int, frozenset[str]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(_POSTGRESQL_NEWEST_AND_WRITERS, [after])
+            newest_id, writers = cursor.fetchone()
+        return newest_id or after, frozenset(writers)
