@@ -1,5 +1,6 @@
 """One child process: started, watched and stopped with deadlines."""
 
+import ctypes
 import os
 import random
 import signal
@@ -12,13 +13,7 @@ from pathlib import Path
 
 from stack.errors import DeadlineMissed, StackError
 
-
-def die_with_parent(signal_name: str = "KILL") -> tuple[str, ...]:
-    """Return the words before a command that let it end when its parent does, however that happens.
-
-    The kernel sends the signal, so no orphan is left even by a kill -9.
-    """
-    return ("setpriv", "--pdeathsig", signal_name, "--")
+_PR_SET_PDEATHSIG = 1
 
 
 def free_port() -> int:
@@ -78,6 +73,23 @@ def tail(log: Path, lines: int = 10) -> str:
         return ""
 
 
+def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
+    """Return what a child calls before its program starts, to end when its parent ends.
+
+    It is called between fork and exec, so that no moment is left in which a parent could die
+    unnoticed; all it needs is loaded here, before the fork.
+    """
+    prctl = ctypes.CDLL(None).prctl
+    number, parent, exit_now = int(death_signal), os.getpid(), os._exit
+
+    def ask_the_kernel() -> None:
+        prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:
+            exit_now(1)
+
+    return ask_the_kernel
+
+
 class Process:
     """A child process with a process group of its own and its output in a log file.
 
@@ -85,7 +97,7 @@ class Process:
 
     Args:
         environment: the child's whole environment; None is a copy of ours.
-        death_signal: what the kernel sends the child when we die.
+        death_signal: what the kernel sends the child when we die, however that happens.
     """
 
     def __init__(
@@ -96,7 +108,7 @@ class Process:
         log: Path,
         directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
-        death_signal: str = "KILL",
+        death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
         self.name = name
         self.command = tuple(command)
@@ -133,13 +145,14 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(
-                [*die_with_parent(self._death_signal), *self.command],
+                self.command,
                 cwd=self._directory,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=die_with_parent(self._death_signal),
             )
 
     def wait_until_ready(self, ready: Callable[[], object], deadline_seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
@@ -13,21 +14,22 @@ from stack.errors import StackError
 from stack.health import UnixConnection
 from stack.parts import Part
 from stack.platform import REPOSITORY
-from stack.process import Process, die_with_parent, wait_until
+from stack.process import Process, wait_until
 
+# supervisord runs in the state folder and all paths are relative to it, so that no folder's name
+# can be taken for one of its own substitutions.
 _CONFIGURATION = """\
 [supervisord]
 nodaemon=true
 silent=true
-{user}directory={repository}
-logfile={state_dir}/logs/supervisord.log
+{user}logfile=logs/supervisord.log
 logfile_maxbytes=1MB
 logfile_backups=1
-childlogdir={state_dir}/logs
-pidfile={state_dir}/supervisord.pid
+childlogdir=logs
+pidfile=supervisord.pid
 
 [unix_http_server]
-file={state_dir}/supervisor.sock
+file=supervisor.sock
 chmod=0700
 
 [rpcinterface:supervisor]
@@ -38,7 +40,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 # to the next (it would, by a second each time) and never gives up.
 _PART = """
 [program:{name}]
-command=/bin/sh {script}
+command=/bin/sh parts/{name}.sh
 priority={priority}
 autostart=false
 autorestart=true
@@ -48,7 +50,7 @@ stopsignal=TERM
 stopwaitsecs={stop_seconds}
 killasgroup=true
 redirect_stderr=true
-stdout_logfile={state_dir}/logs/{name}.log
+stdout_logfile=logs/{name}.log
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=2
 """
@@ -59,8 +61,13 @@ _SCRIPT = """\
 {exports}
 # Renamed into place, so that no reader finds it empty.
 echo $$ > {pid_file}.new && mv {pid_file}.new {pid_file}
+cd {repository}
 exec {command}
 """
+
+
+# A supervisord that is killed takes its parts along.
+_DIE_WITH_SUPERVISORD = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 @dataclass(frozen=True)
@@ -93,9 +100,9 @@ class Supervisor:
             "supervisord",
             (sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration)),
             log=state_dir / "logs" / "supervisord.out",
-            directory=REPOSITORY,
+            directory=state_dir,
             # Asked with SIGTERM it stops the parts in good order, also when we were killed.
-            death_signal="TERM",
+            death_signal=signal.SIGTERM,
         )
         self._ask = xmlrpc.client.ServerProxy(
             "http://localhost/RPC2", transport=_UnixTransport(state_dir / "supervisor.sock")
@@ -127,7 +134,7 @@ class Supervisor:
         Args:
             environment: what every part is told beyond our own environment.
         """
-        self._write(parts, environment)
+        self.configure(parts, environment)
         self._process.start()
         self._process.wait_until_ready(self.answers, 15)
 
@@ -168,18 +175,13 @@ class Supervisor:
             return False
         return os.fsencode(self._configuration) in command.split(b"\0")
 
-    def _write(self, parts: Sequence[Part], environment: Mapping[str, str]) -> None:
+    def configure(self, parts: Sequence[Part], environment: Mapping[str, str]) -> None:
+        """Write the configuration and one start script a part."""
         scripts = self._state_dir / "parts"
         scripts.mkdir(parents=True, exist_ok=True)
         (self._state_dir / "logs").mkdir(exist_ok=True)
-        # supervisord's own substitutions begin with a percent sign.
-        state_dir = str(self._state_dir).replace("%", "%%")
-        text = _CONFIGURATION.format(
-            # Said aloud, or supervisord warns of it at each start.
-            user="user=root\n" if os.geteuid() == 0 else "",
-            repository=str(REPOSITORY).replace("%", "%%"),
-            state_dir=state_dir,
-        )
+        # Said aloud, or supervisord warns of it at each start.
+        text = _CONFIGURATION.format(user="user=root\n" if os.geteuid() == 0 else "")
         for priority, part in enumerate(parts, start=1):
             script = scripts / f"{part.name}.sh"
             # The database's address may hold a password.
@@ -187,10 +189,8 @@ class Supervisor:
             script.write_text(_script(part, environment, self._state_dir), encoding="utf-8")
             text += _PART.format(
                 name=part.name,
-                script=shlex.quote(str(script)).replace("%", "%%"),
                 priority=priority,
                 stop_seconds=part.stop_seconds,
-                state_dir=state_dir,
             )
         self._configuration.write_text(text, encoding="utf-8")
 
@@ -201,8 +201,8 @@ def _script(part: Part, environment: Mapping[str, str], state_dir: Path) -> str:
         name=part.name,
         exports="\n".join(f"export {name}={shlex.quote(values[name])}" for name in values),
         pid_file=shlex.quote(str(state_dir / f"{part.name}.pid")),
-        # A supervisord that is killed takes its parts along.
-        command=shlex.join((*die_with_parent(), *part.command)),
+        repository=shlex.quote(str(REPOSITORY)),
+        command=shlex.join((*_DIE_WITH_SUPERVISORD, *part.command)),
     )
 
 
