@@ -1,0 +1,100 @@
+-- Who may subscribe to what: the doors of /sub/.
+--
+-- Phase: access of locations/subscribe.conf. A request that passes goes on to the push-stream
+-- module with $pushgate_path set; every other one is answered here. A browser's EventSource never
+-- comes back after anything but 200: 4xx where it must not, a stream that ends where it may.
+
+local answer = require("pushgate.answer")
+local channels = require("pushgate.channels")
+local config = require("pushgate.config")
+local frames = require("pushgate.sse.frames")
+local subscribe = require("pushgate.subscribe")
+
+local PREFIX = "/sub/"
+local ALLOWED = "GET, OPTIONS"
+-- When something behind the gateway is away, everybody comes back: not all at once.
+local AWAY_MIN_MS, AWAY_MAX_MS = 5000, 15000
+
+local _M = {}
+
+-- Lets pages of the configured origins read the answer. Other pages get none of these headers.
+local function allow_origin()
+    local origin = ngx.req.get_headers()["Origin"]
+    ngx.header["Vary"] = "Origin"
+    if type(origin) ~= "string" or not config.get().origins[origin] then
+        return false
+    end
+    ngx.header["Access-Control-Allow-Origin"] = origin
+    ngx.header["Access-Control-Allow-Credentials"] = "true"
+    return true
+end
+
+local function preflight(is_allowed)
+    if is_allowed then
+        ngx.header["Access-Control-Allow-Methods"] = ALLOWED
+        ngx.header["Access-Control-Allow-Headers"] = "Last-Event-ID, Cache-Control"
+        ngx.header["Access-Control-Max-Age"] = "86400"
+    end
+    ngx.header["Allow"] = ALLOWED
+    ngx.status = 204
+    return ngx.exit(204)
+end
+
+-- The position the client brings along: header before query; nil when there is none.
+local function cursor_text()
+    local header = ngx.req.get_headers()["Last-Event-ID"]
+    if type(header) == "table" then
+        header = header[#header]
+    end
+    if type(header) == "string" and header ~= "" then
+        return header
+    end
+    local query = ngx.var.arg_last_event_id
+    if query and query ~= "" then
+        return ngx.unescape_uri(query)
+    end
+    return nil
+end
+
+local function come_back_later(err)
+    ngx.log(ngx.ERR, "a subscriber is asked to come back: ", err)
+    ngx.print(frames.refusal(math.random(AWAY_MIN_MS, AWAY_MAX_MS), "unavailable"))
+    return ngx.exit(ngx.HTTP_OK)
+end
+
+function _M.run()
+    local is_allowed = allow_origin()
+    local method = ngx.req.get_method()
+    if method == "OPTIONS" then
+        return preflight(is_allowed)
+    end
+    if method ~= "GET" then
+        return answer.method(ALLOWED)
+    end
+    -- As it came: nginx' own form has %2F already turned into a slash.
+    local path = ngx.var.request_uri:match("^[^?]*")
+    if path:sub(1, #PREFIX) ~= PREFIX then
+        return answer.sentence(400, "write the address as " .. PREFIX .. "<channel>")
+    end
+    local requested, sentence = channels.parse_path(path:sub(#PREFIX + 1), ngx.unescape_uri)
+    if not requested then
+        return answer.sentence(400, sentence)
+    end
+    for _, channel in ipairs(requested) do
+        if not channels.has_prefix(channel.name, config.get().public_prefixes) then
+            return answer.sentence(403, "channel " .. channels.shown(channel.name)
+                .. " is not public")
+        end
+    end
+    -- The module would let a header turn the stream into long-polling.
+    ngx.req.clear_header("X-Nginx-PushStream-Mode")
+    ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
+    ngx.header["X-Accel-Buffering"] = "no"
+    local module_path, err = subscribe.prepare(requested, cursor_text())
+    if not module_path then
+        return come_back_later(err)
+    end
+    ngx.var.pushgate_path = module_path
+end
+
+return _M

@@ -1,0 +1,86 @@
+-- The gateway's settings, read once from the environment.
+--
+-- init_by_lua calls load() in the master (nginx.conf lists the names with `env`); everything else
+-- calls get(). A malformed value stops the start with one sentence.
+
+local keys = require("pushgate.keys")
+local redis_url = require("pushgate.redis_url")
+
+local tonumber = tonumber
+
+local _M = {}
+
+local settings
+
+-- Raises: the setting, its value, what to write instead.
+local function misuse(name, value, advice)
+    error(name .. " \"" .. value .. "\": " .. advice, 0)
+end
+
+local function whole_number(env, name, default)
+    local value = env(name) or ""
+    if value == "" then
+        return default
+    end
+    if not value:find("^[0-9]+$") or #value > 9 then
+        misuse(name, value, "use a whole number, " .. default .. " say")
+    end
+    return tonumber(value)
+end
+
+local function words(text)
+    local list = {}
+    for word in (text or ""):gmatch("%S+") do
+        list[#list + 1] = word
+    end
+    return list
+end
+
+local function needed(env, name)
+    local value = env(name) or ""
+    if value == "" then
+        misuse(name, value, "is needed; nginx/README.md lists the settings")
+    end
+    return value
+end
+
+-- Reads the settings. `env` is os.getenv, or a stand-in in tests.
+function _M.load(env)
+    env = env or os.getenv
+    local url = env("PUSHGATE_REDIS_URL") or "redis://127.0.0.1:6379/0"
+    local address, why = redis_url.parse(url)
+    if not address then
+        misuse("PUSHGATE_REDIS_URL", redis_url.without_password(url), why)
+    end
+    local origins = {}
+    for _, origin in ipairs(words(env("PUSHGATE_ORIGINS"))) do
+        if not origin:find("^https?://[^/%s]+$") then
+            misuse("PUSHGATE_ORIGINS", origin, "write scheme://host[:port] without a path")
+        end
+        origins[origin] = true
+    end
+    local new = {
+        redis = address,
+        keys = keys.new(env("PUSHGATE_NAMESPACE") or "pushgate"),
+        scripts_dir = needed(env, "PUSHGATE_SCRIPTS_DIR"),
+        engine_socket = needed(env, "PUSHGATE_STATE_DIR") .. "/engine.sock",
+        public_prefixes = words(env("PUSHGATE_PUBLIC_PREFIXES") or "thread: forum: post:"),
+        origins = origins,
+        private_key = env("PUSHGATE_PRIVATE_KEY") or "",
+        retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),
+        retry_max_ms = whole_number(env, "PUSHGATE_RETRY_MAX_MS", 5000),
+    }
+    if new.retry_min_ms > new.retry_max_ms then
+        misuse("PUSHGATE_RETRY_MIN_MS", tostring(new.retry_min_ms),
+            "must not exceed PUSHGATE_RETRY_MAX_MS")
+    end
+    settings = new
+    return new
+end
+
+-- The settings; load() must have run.
+function _M.get()
+    return settings or error("config.load() has not run")
+end
+
+return _M

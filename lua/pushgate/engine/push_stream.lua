@@ -1,0 +1,189 @@
+-- The push_stream engine: fans frames out with nginx' push-stream module.
+--
+-- What an engine does for the rest:
+--   path(names)                  what the module is asked to subscribe to
+--   ready()                      whether a subscription can begin (access phase)
+--   open()                       a way to hand entries over (timer)
+--   link:hand_over(entries, from) hands over entries[from..] in order; see below
+--   link:tell(names, comment)    a comment of sse/frames.lua to the subscribers of channels
+--   link:tell_all(comment)       the same to every subscriber of this nginx
+--   link:close()
+--   statistics(query)            the module's own statistics
+--
+-- The module is reached over a unix socket of this same nginx (servers/engine.conf), because timers
+-- have no subrequests. One connection is served by one worker, one request after the other, so
+-- that frames of one batch keep their order on every channel and in every worker.
+--
+-- Every subscription also names the channel "_all", which no client can name (a channel begins with
+-- a letter or digit) and which always holds exactly one stored message; see subscribe.lua.
+
+local config = require("pushgate.config")
+local frames = require("pushgate.sse.frames")
+
+local concat = table.concat
+local match = string.match
+local tonumber = tonumber
+
+local ALL = "_all"
+local CONNECT_MS = 1000
+local ANSWER_MS = 5000
+-- A batch is written whole before its answers are read: both must fit into the socket's buffers.
+local BATCH_ENTRIES = 64
+local BATCH_BYTES = 128 * 1024
+
+local _M = {}
+local mt = { __index = _M }
+
+function _M.path(names)
+    return concat(names, "/") .. "/" .. ALL .. ".b1"
+end
+
+local function request(method, location, names, body)
+    return method .. " " .. location .. "?id=" .. names .. " HTTP/1.1\r\nHost: engine\r\n"
+        .. (body and "Content-Length: " .. #body .. "\r\n\r\n" .. body or "\r\n")
+end
+
+-- Reads one answer. Returns status, body; or nil and an error.
+local function read_answer(link)
+    local head, err = link.read_head()
+    if not head then
+        return nil, "could not read the engine's answer: " .. err
+    end
+    local status = tonumber(match(head, "^HTTP/1%.[01] (%d%d%d)"))
+    local length = tonumber(match(head, "\r\n[Cc]ontent%-[Ll]ength: (%d+)"))
+    if not status or not length then
+        return nil, "the engine's answer is not understood"
+    end
+    if length == 0 then
+        return status, ""
+    end
+    local body
+    body, err = link.socket:receive(length)
+    if not body then
+        return nil, "could not read the engine's answer: " .. err
+    end
+    return status, body
+end
+
+-- Opens a link. Returns it; or nil and an error.
+function _M.open()
+    local socket, err = ngx.socket.tcp()
+    if not socket then
+        return nil, "could not open a socket: " .. err
+    end
+    socket:settimeouts(CONNECT_MS, ANSWER_MS, ANSWER_MS)
+    local ok
+    ok, err = socket:connect("unix:" .. config.get().engine_socket)
+    if not ok then
+        return nil, "could not connect to the engine: " .. err
+    end
+    return setmetatable({ socket = socket, read_head = socket:receiveuntil("\r\n\r\n") }, mt)
+end
+
+function _M:close()
+    self.socket:close()
+end
+
+-- Hands over entries[from], entries[from + 1], ... in order, as many as make a batch. An entry is
+-- {names = list, block = bytes}.
+--
+-- Returns how many were taken, and when that is not the whole batch: an error, and whether the
+-- first one not taken was refused for good. Nothing behind it has been taken then: the connection
+-- ends with the first answer that is no success (end_on_failure), and what was sent behind it is
+-- never looked at. After an error, open a new link.
+function _M:hand_over(entries, from)
+    local parts, bytes = {}, 0
+    for i = from, #entries do
+        local entry = entries[i]
+        if #parts == BATCH_ENTRIES or (bytes > 0 and bytes + #entry.block > BATCH_BYTES) then
+            break
+        end
+        parts[#parts + 1] = request("POST", "/frames", concat(entry.names, "/"), entry.block)
+        bytes = bytes + #entry.block
+    end
+    local sent, err = self.socket:send(parts)
+    if not sent then
+        -- It may have broken in the middle: what was taken is sent again, and dropped by its id.
+        return 0, "could not write to the engine: " .. err, false
+    end
+    for taken = 0, #parts - 1 do
+        local status, why = read_answer(self)
+        if status ~= 200 then
+            return taken, status and "the engine answered " .. status or why,
+                status == 413 or status == 400 or status == 403
+        end
+    end
+    return #parts
+end
+
+local function tell(link, location, names, comment)
+    local sent, err = link.socket:send(request("POST", location, names, comment))
+    if not sent then
+        return nil, "could not write to the engine: " .. err
+    end
+    local status, why = read_answer(link)
+    if status ~= 200 then
+        return nil, status and "the engine answered " .. status or why
+    end
+    return true
+end
+
+-- Returns true; or nil and an error, after which a new link is needed.
+function _M:tell(names, comment)
+    return tell(self, "/frames", concat(names, "/"), comment)
+end
+
+-- The same to every subscriber. The module keeps it as the one stored message of "_all".
+function _M:tell_all(comment)
+    return tell(self, "/all", ALL, comment)
+end
+
+-- Phase: header filter of the locations that publish. Makes nginx end the connection.
+function _M.end_on_failure()
+    if ngx.status ~= 200 then
+        ngx.header["Connection"] = "close"
+    end
+end
+
+-- Makes sure that "_all" holds its message. Returns true; or nil and an error.
+function _M.ready()
+    local state = ngx.shared.pushgate_state
+    if state:get("engine:ready") then
+        return true
+    end
+    local link, err = _M.open()
+    if not link then
+        return nil, err
+    end
+    local ok
+    ok, err = link:tell_all(frames.MARKER)
+    link:close()
+    if not ok then
+        return nil, err
+    end
+    state:set("engine:ready", true)
+    return true
+end
+
+-- The module's statistics in JSON, for "ALL", a channel, or "" (a summary), without "_all".
+-- Returns status, body; or nil and an error.
+function _M.statistics(id)
+    local link, err = _M.open()
+    if not link then
+        return nil, err
+    end
+    local sent
+    sent, err = link.socket:send(request("GET", "/statistics", id))
+    if not sent then
+        link:close()
+        return nil, "could not write to the engine: " .. err
+    end
+    local status, body = read_answer(link)
+    link:close()
+    if not status then
+        return nil, body
+    end
+    return status, body
+end
+
+return _M

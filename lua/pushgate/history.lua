@@ -1,0 +1,246 @@
+-- What the channels' histories in Redis hold after a cursor, or last.
+--
+-- Phases: access. One MULTI/EXEC a page, so that what is read and what has been cut off are of one
+-- moment: a cut can neither hide behind a read nor make a reset that is not needed.
+
+local channels = require("pushgate.channels")
+local config = require("pushgate.config")
+local cursor = require("pushgate.cursor")
+local frames = require("pushgate.sse.frames")
+local redis = require("pushgate.redis")
+
+local is_after = cursor.is_after
+local tonumber = tonumber
+
+-- A history's key expires this long after the last append.
+local KEEP_SECONDS = 3600
+local PAGE = 200
+-- More than this in one answer is sent in parts; the client resumes for the next.
+local MOST_BYTES = 4 * 1024 * 1024
+
+local _M = {}
+
+-- A field of an XINFO reply, which is a flat list.
+local function field(info, name)
+    for i = 1, #info, 2 do
+        if info[i] == name then
+            return info[i + 1]
+        end
+    end
+end
+
+-- Reads {id, {field, value, ...}}. Returns {ms, seq, names, frame, id}; nil for anything else.
+local function read_entry(raw)
+    local fields = type(raw) == "table" and raw[2]
+    if type(fields) ~= "table" or fields[1] ~= "channels" or fields[3] ~= "frame" then
+        return nil
+    end
+    local ms, seq = cursor.parse_id(tostring(raw[1]))
+    local names = channels.parse_field(tostring(fields[2]))
+    if not ms or not names or not frames.is_frame(tostring(fields[4])) then
+        return nil
+    end
+    return { id = raw[1], ms = ms, seq = seq, names = names, frame = fields[4] }
+end
+
+local function is_of(entry, name)
+    for i = 1, #entry.names do
+        if entry.names[i] == name then
+            return true
+        end
+    end
+    return false
+end
+
+local function by_position(a, b)
+    return is_after(b.ms, b.seq, a.ms, a.seq)
+end
+
+-- Puts entries of several channels in the log's order, an entry that names several of them once.
+local function merge(entries)
+    table.sort(entries, by_position)
+    local merged = {}
+    for _, entry in ipairs(entries) do
+        local last = merged[#merged]
+        if not last or is_after(entry.ms, entry.seq, last.ms, last.seq) then
+            merged[#merged + 1] = entry
+        end
+    end
+    return merged
+end
+
+-- A cursor older than any history is kept may still be good: when nothing came after it, or when
+-- what came first after it is young. Returns true or false; or nil and an error.
+local function log_reaches_back(connection, position, oldest_ms)
+    local log = config.get().keys.log
+    local replies, err = connection:together({
+        { "xinfo", "STREAM", log },
+        { "xrange", log, "(" .. cursor.entry_id(position), "+", "COUNT", 1 },
+    })
+    if not replies then
+        return nil, err
+    end
+    local info, after = replies[1], replies[2]
+    if info[1] == false then
+        return true
+    end
+    local last_ms, last_seq = cursor.parse_id(tostring(field(info, "last-generated-id")))
+    if not last_ms then
+        return nil, "XINFO STREAM says no last-generated-id"
+    end
+    if not is_after(last_ms, last_seq, position.ms, position.seq) then
+        return true
+    end
+    local first = field(info, "first-entry")
+    local untouched = field(info, "entries-added") == field(info, "length")
+    local first_ms, first_seq
+    if first then
+        first_ms, first_seq = cursor.parse_id(tostring(first[1]))
+    end
+    local reaches = untouched
+        or (first_ms and not is_after(first_ms, first_seq, position.ms, position.seq))
+    local next_ms = after[1] and cursor.parse_id(tostring(after[1][1]))
+    return (reaches and next_ms and next_ms >= oldest_ms) and true or false
+end
+
+-- One page of each channel that has more. `pages` is a list of {name, from, entries, more, bytes}.
+-- Returns the reason of a reset, or ""; or nil and an error.
+local function read_page(connection, position, pages)
+    local keys = config.get().keys
+    local commands, asked = { { "get", keys.epoch }, { "time" } }, {}
+    for _, page in ipairs(pages) do
+        if page.more then
+            local key = keys:channel(page.name)
+            commands[#commands + 1] = { "xrange", key, "(" .. page.from, "+", "COUNT", PAGE }
+            commands[#commands + 1] = { "xinfo", "STREAM", key }
+            asked[#asked + 1] = page
+        end
+    end
+    local replies, err = connection:together(commands)
+    if not replies then
+        return nil, err
+    end
+    if replies[1] ~= position.epoch then
+        return "epoch"
+    end
+    local oldest_ms = (tonumber(replies[2][1]) - KEEP_SECONDS) * 1000
+    if position.ms < oldest_ms then
+        local reaches, why = log_reaches_back(connection, position, oldest_ms)
+        if reaches == nil then
+            return nil, why
+        end
+        if not reaches then
+            return "history"
+        end
+    end
+    for i, page in ipairs(asked) do
+        local raw, info = replies[1 + 2 * i], replies[2 + 2 * i]
+        if info[1] ~= false then
+            local ms, seq = cursor.parse_id(tostring(field(info, "max-deleted-entry-id")))
+            local from_ms, from_seq = cursor.parse_id(page.from)
+            if not ms then
+                return nil, "XINFO STREAM says no max-deleted-entry-id"
+            end
+            if is_after(ms, seq, from_ms, from_seq) then
+                return "history"
+            end
+            page.more = #raw == PAGE
+            for _, raw_entry in ipairs(raw) do
+                local entry = read_entry(raw_entry)
+                if entry and is_of(entry, page.name) then
+                    page.entries[#page.entries + 1] = entry
+                    page.bytes = page.bytes + #entry.frame
+                end
+            end
+            if raw[1] then
+                page.from = tostring(raw[#raw][1])
+            end
+        else
+            page.more = false
+        end
+    end
+    return ""
+end
+
+-- The frames of `names` after `position`, in the log's order, each once.
+-- Returns {entries, more, reset}: `reset` is a reason, `more` says that it was too much for one
+-- answer and where the last entry is the cursor for the rest; or nil and an error.
+function _M.after(names, position)
+    local pages = {}
+    for i = 1, #names do
+        pages[i] = { name = names[i], from = cursor.entry_id(position), entries = {}, more = true,
+            bytes = 0 }
+    end
+    return redis.with(function(connection)
+        local more = true
+        while more do
+            local reset, err = read_page(connection, position, pages)
+            if not reset then
+                return nil, err
+            end
+            if reset ~= "" then
+                return { entries = {}, reset = reset }
+            end
+            local bytes = 0
+            more = false
+            for _, page in ipairs(pages) do
+                bytes = bytes + page.bytes
+                more = more or page.more
+            end
+            if bytes > MOST_BYTES then
+                break
+            end
+        end
+        -- What lies behind the end of a channel not read to its end has gaps.
+        local all, end_ms, end_seq = {}, math.huge, 0
+        for _, page in ipairs(pages) do
+            for _, entry in ipairs(page.entries) do
+                all[#all + 1] = entry
+            end
+            if page.more then
+                local ms, seq = cursor.parse_id(page.from)
+                if is_after(end_ms, end_seq, ms, seq) then
+                    end_ms, end_seq = ms, seq
+                end
+            end
+        end
+        local merged = merge(all)
+        while #merged > 0
+            and is_after(merged[#merged].ms, merged[#merged].seq, end_ms, end_seq)
+        do
+            merged[#merged] = nil
+        end
+        return { entries = merged, more = more }
+    end)
+end
+
+-- The last `backlog` frames of each of `requested` ({name, backlog}) up to `position`.
+-- Returns {entries}; or nil and an error.
+function _M.last(requested, position)
+    local keys = config.get().keys
+    local commands = {}
+    for _, channel in ipairs(requested) do
+        commands[#commands + 1] = { "xrevrange", keys:channel(channel.name),
+            cursor.entry_id(position), "-", "COUNT", channel.backlog }
+    end
+    return redis.with(function(connection)
+        local replies, err = connection:together(commands)
+        if not replies then
+            return nil, err
+        end
+        local all = {}
+        for i, channel in ipairs(requested) do
+            for _, raw in ipairs(replies[i]) do
+                local entry = read_entry(raw)
+                if entry and is_of(entry, channel.name) then
+                    all[#all + 1] = entry
+                end
+            end
+        end
+        return { entries = merge(all) }
+    end)
+end
+
+_M.read_entry = read_entry
+
+return _M

@@ -1,0 +1,192 @@
+-- POST /pub?id=<channel>[/<channel>...]: one frame straight into the log.
+--
+-- Phase: content of locations/publish.conf, on private listeners only. The body is the frame's
+-- data, a JSON object. Headers: Event-Type (default "published"), Event-Id (idempotency key; made when
+-- absent). The answer is push-stream's JSON.
+
+local answer = require("pushgate.answer")
+local channels = require("pushgate.channels")
+local config = require("pushgate.config")
+local engine = require("pushgate.engine.push_stream")
+local frames = require("pushgate.sse.frames")
+local redis = require("pushgate.redis")
+
+local json = require("cjson.safe")
+
+-- As pushgate/log.py and pushgate/job_queue.py have them.
+local HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS = 1000, 3600, 100000, 3600
+local MOST_BYTES = 64 * 1024
+
+local _M = {}
+
+-- The body as one string; or nil and what is wrong with it.
+local function read_body()
+    ngx.req.read_body()
+    local body = ngx.req.get_body_data()
+    if not body and ngx.req.get_body_file() then
+        return nil, 413, "the body is larger than 64 KB"
+    end
+    if not body or body == "" then
+        return nil, 400, "the body is empty; send a JSON object"
+    end
+    if #body > MOST_BYTES then
+        return nil, 413, "the body is larger than 64 KB"
+    end
+    return body
+end
+
+-- The body as one line of JSON with the fields every frame has; or nil and what is wrong with it.
+local function data_line(body, event_id)
+    if not body:find("^%s*{") or not ngx.re.find(body, "^", "u") then
+        return nil, "the body is not a JSON object in UTF-8"
+    end
+    local line, why = frames.one_line(body)
+    if not line then
+        return nil, "the body is not JSON: " .. why
+    end
+    local object
+    object, why = json.decode(line)
+    if type(object) ~= "table" then
+        return nil, "the body is not JSON: " .. tostring(why)
+    end
+    local fields = {}
+    local function add(name, value)
+        if object[name] == nil then
+            fields[#fields + 1] = '"' .. name .. '":' .. value
+        end
+    end
+    add("event_id", '"' .. event_id .. '"')
+    add("object", '""')
+    add("version", "0")
+    add("at", '"' .. os.date("!%Y-%m-%dT%H:%M:%SZ") .. '"')
+    local rest = line:match("^%s*{%s*(.*)$")
+    if #fields == 0 then
+        return "{" .. rest
+    end
+    return "{" .. table.concat(fields, ",") .. (rest:sub(1, 1) == "}" and "" or ",") .. rest
+end
+
+-- A header that must pass `check`; the default when it is absent; or nil and a sentence.
+local function header(name, check, default)
+    local value = ngx.req.get_headers()[name]
+    if value == nil then
+        return default
+    end
+    if type(value) ~= "string" or not check(value) then
+        return nil, "header " .. name .. ": use a letter or digit, then letters, digits, _ . -"
+    end
+    return value
+end
+
+local function new_event_id()
+    return ("%s%012x%08x"):format("pub", ngx.now() * 1000, math.random(0, 0xffffffff))
+end
+
+-- The channels asked for; or nil and a sentence.
+local function channels_asked()
+    local id = ngx.var.arg_id
+    if not id or id == "" then
+        return nil, "name the channel: /pub?id=<channel>"
+    end
+    local requested, sentence = channels.parse_path(id:gsub("%%2[fF]", "/"), ngx.unescape_uri)
+    if not requested then
+        return nil, sentence
+    end
+    local names = {}
+    for i, channel in ipairs(requested) do
+        if channel.backlog > 0 then
+            return nil, "channel " .. channels.shown(channel.name) .. ": .b<N> is for subscribers"
+        end
+        names[i] = channel.name
+    end
+    return names
+end
+
+local function field(info, name)
+    for i = 1, #info, 2 do
+        if info[i] == name then
+            return info[i + 1]
+        end
+    end
+end
+
+-- How many subscribers a channel has on this gateway.
+local function subscribers_of(name)
+    local status, body = engine.statistics(name)
+    return status == 200 and tonumber(body:match('"subscribers": (%d+)')) or 0
+end
+
+-- Appends the frame and asks what the histories hold now. Returns the answer's JSON; or nil and an
+-- error.
+local function append(names, event_id, frame)
+    local keys = config.get().keys
+    local key_names = { keys.log, keys.ledger, keys:put(event_id) }
+    for _, name in ipairs(names) do
+        key_names[#key_names + 1] = keys:channel(name)
+    end
+    local infos, err = redis.with(function(connection)
+        local id, why = connection:run("publish", key_names, { table.concat(names, " "), frame,
+            HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS })
+        if not id then
+            return nil, why
+        end
+        local commands = {}
+        for i, name in ipairs(names) do
+            commands[i] = { "xinfo", "STREAM", keys:channel(name) }
+        end
+        return connection:together(commands)
+    end)
+    if not infos then
+        return nil, err
+    end
+    local parts = {}
+    for i, name in ipairs(names) do
+        parts[i] = ('{"channel": "%s", "published_messages": %d, "stored_messages": %d, '
+            .. '"subscribers": %d}'):format(name, field(infos[i], "entries-added") or 0,
+            field(infos[i], "length") or 0, subscribers_of(name))
+    end
+    if #parts == 1 then
+        return parts[1] .. "\r\n"
+    end
+    return ('{"hostname": "%s", "time": "%s", "channels": %d, "wildcard_channels": 0, '
+        .. '"infos": [%s]}\r\n'):format(ngx.var.hostname, os.date("!%Y-%m-%dT%H:%M:%S"), #parts,
+        table.concat(parts, ", "))
+end
+
+function _M.run()
+    if ngx.req.get_method() ~= "POST" then
+        return answer.method("POST")
+    end
+    local names, sentence = channels_asked()
+    if not names then
+        return answer.sentence(400, sentence)
+    end
+    local event_type, event_id
+    event_type, sentence = header("Event-Type", frames.is_event_type, "published")
+    if not event_type then
+        return answer.sentence(400, sentence)
+    end
+    event_id, sentence = header("Event-Id", frames.is_event_id, new_event_id())
+    if not event_id then
+        return answer.sentence(400, sentence)
+    end
+    local body, status
+    body, status, sentence = read_body()
+    if not body then
+        return answer.sentence(status, sentence)
+    end
+    local line
+    line, sentence = data_line(body, event_id)
+    if not line then
+        return answer.sentence(400, sentence)
+    end
+    local text, err = append(names, event_id, frames.of_event(event_type, line))
+    if not text then
+        ngx.log(ngx.ERR, "could not publish: ", err)
+        return answer.sentence(503, "the log is not reachable now; the same Event-Id may be "
+            .. "sent again")
+    end
+    return answer.json(200, text)
+end
+
+return _M

@@ -1,0 +1,351 @@
+-- One subscriber: what it gets first, and what of the live frames it gets.
+--
+-- Phases: prepare() access, filter() body filter.
+--
+-- How history and live are joined without a gap and without a repeat
+-- ------------------------------------------------------------------
+-- The module's streaming subscriber (0.6.0, read in its source) does this in one go, without
+-- yielding: for each channel of the path in turn it sends the stored messages, lets go of the
+-- channel's lock, takes it again and registers. A message that ANOTHER worker publishes between
+-- the two is queued only for workers that already have a subscriber of that channel: the first
+-- subscriber of a channel in a worker loses it, whatever backlog it asked for. With several
+-- channels the stored messages also come channel by channel, not in the log's order. So the
+-- module's own backlog is not used for frames.
+--
+-- Instead every path ends with "_all.b1", a channel of ours that always holds one stored message.
+-- It is the last to be registered, and its stored message makes the module call our body filter at
+-- a moment when all other channels ARE registered: what is published from then on is queued for
+-- this worker and comes live, after this call. What was published before is in `recent`, because
+-- the tail notes each frame there before it hands it to the module. Hence:
+--
+--   1. access: take the channels' counters; then `now`; then read history, if a cursor came along
+--   2. first call of the filter: send prologue and history, then the frames `recent` has noted
+--      since the counters were taken, in the log's order
+--   3. from then on: live frames, in the order of the one connection the tail hands them over on
+--
+-- A frame noted before 1 is in the log before 1, so either history has it or it is at or before
+-- `now`. A frame noted between 1 and 2 comes by 2, and perhaps again by 3. One noted after 2 comes
+-- by 3. Everything at or below the subscriber's cursor is dropped, and the cursor moves with
+-- every frame sent, so each comes once: also the copies of an entry that names two of the channels,
+-- and what a new tail hands over again. Each tail hands over contiguously, so a frame never
+-- arrives for the first time before the one in front of it.
+-- When `recent` no longer holds what it should, the response ends and the client resumes by its
+-- cursor.
+
+local config = require("pushgate.config")
+local cursor = require("pushgate.cursor")
+local engine = require("pushgate.engine.push_stream")
+local frames = require("pushgate.sse.frames")
+local history = require("pushgate.history")
+local position = require("pushgate.position")
+local recent = require("pushgate.recent")
+local redis = require("pushgate.redis")
+
+local byte = string.byte
+local concat = table.concat
+local is_after = cursor.is_after
+local match = string.match
+local parse = cursor.parse
+local random = math.random
+local state = ngx.shared.pushgate_state
+
+-- Between two parts of a long history the client need not wait.
+local RETRY_MORE_MS = 100
+-- A subscriber without frames is given a younger id now and then, with a ping: its cursor would
+-- otherwise grow older than any history is kept, and its next connect be a needless reset.
+local REFRESH_MS = 600 * 1000
+
+local _M = {}
+
+local function retry_ms()
+    local settings = config.get()
+    return random(settings.retry_min_ms, settings.retry_max_ms)
+end
+
+-- The frame seen last in this worker: the same one comes for each of its subscribers in a row.
+local seen = { block = "" }
+
+-- The cursor of a block with an `id:` line; nil for any other block.
+local function cursor_of(block)
+    if seen.block ~= block then
+        local text = match(block, "^id: ([^\n]+)\n")
+        seen = { block = block, cursor = text and parse(text) }
+    end
+    return seen.cursor
+end
+
+local function move(subscriber, to)
+    subscriber.epoch, subscriber.ms, subscriber.seq = to.epoch, to.ms, to.seq
+end
+
+-- What begins the stream when nothing can be taken up: a reset at `now`.
+local function head_of_reset(reason, now)
+    state:incr("count:reset:" .. reason, 1, 0)
+    return frames.prologue(retry_ms(), now.text) .. frames.reset(reason, now.text)
+end
+
+-- Appends entries of history, as they go out, and moves the subscriber behind them.
+local function append_history(parts, entries, subscriber, epoch)
+    for i = 1, #entries do
+        local entry = entries[i]
+        parts[#parts + 1] = frames.with_id(epoch .. "." .. entry.id, entry.frame)
+    end
+    local last = entries[#entries]
+    if last and is_after(last.ms, last.seq, subscriber.ms, subscriber.seq) then
+        subscriber.ms, subscriber.seq = last.ms, last.seq
+    end
+end
+
+-- A subscriber who brought no cursor begins now, after what `.bN` asks for.
+local function begin_now(subscriber, requested, now)
+    move(subscriber, now)
+    local parts = { frames.prologue(retry_ms(), now.text) }
+    local with_backlog = {}
+    for _, channel in ipairs(requested) do
+        if channel.backlog > 0 then
+            with_backlog[#with_backlog + 1] = channel
+        end
+    end
+    if #with_backlog > 0 then
+        local found, err = history.last(with_backlog, now)
+        if not found then
+            return nil, err
+        end
+        append_history(parts, found.entries, subscriber, now.epoch)
+        -- The browser's last id is an old frame's now; it has what it asked for up to `now`.
+        parts[#parts + 1] = frames.id(now.text)
+    end
+    subscriber.head = concat(parts)
+    return true
+end
+
+-- Whether nobody can have been given this cursor. One ahead of this gateway's own position may be
+-- another gateway's, so that Redis must be asked. Returns true or false; or nil and an error.
+local function is_beyond_log(asked, now)
+    if not asked or asked.epoch ~= now.epoch
+        or not is_after(asked.ms, asked.seq, now.ms, now.seq)
+    then
+        return false
+    end
+    local found, err = redis.with(position.ask)
+    if not found then
+        return nil, err
+    end
+    return found.epoch == asked.epoch
+        and is_after(asked.ms, asked.seq, found.ms, found.seq)
+end
+
+-- A subscriber who brought a cursor gets what came after it.
+local function resume(subscriber, text, now)
+    local asked = parse(text)
+    local ahead, trouble = is_beyond_log(asked, now)
+    if trouble then
+        return nil, trouble
+    end
+    if not asked or ahead then
+        move(subscriber, now)
+        subscriber.head = head_of_reset("cursor", now)
+        return true
+    end
+    local found, err = history.after(subscriber.names, asked)
+    if not found then
+        return nil, err
+    end
+    if found.reset then
+        if found.reset == "epoch" and asked.epoch == now.epoch then
+            -- It is we who are behind; the tail will find out and tell everybody.
+            state:set("tail:look", true)
+        end
+        move(subscriber, now)
+        subscriber.head = head_of_reset(found.reset, now)
+        return true
+    end
+    if asked.epoch ~= now.epoch then
+        state:set("tail:look", true)
+        return nil, "this gateway has not seen the new epoch yet"
+    end
+    move(subscriber, asked)
+    local parts = { frames.prologue(found.more and RETRY_MORE_MS or retry_ms(), asked.text) }
+    append_history(parts, found.entries, subscriber, asked.epoch)
+    state:incr("count:resumes", 1, 0)
+    subscriber.head = concat(parts)
+    subscriber.ends = found.more
+    return true
+end
+
+-- Prepares the subscription of this request. `requested` is a list of {name, backlog};
+-- `cursor_text` is what the client brought along, or nil.
+-- Returns the module's path; or nil and an error (the client may come back).
+function _M.prepare(requested, cursor_text)
+    local names, counts = {}, {}
+    for i, channel in ipairs(requested) do
+        names[i] = channel.name
+        counts[i] = recent.count(channel.name)
+    end
+    local subscriber = { names = names, counts = counts }
+    local now, err = position.begin()
+    if not now then
+        return nil, err
+    end
+    local ok
+    ok, err = engine.ready()
+    if not ok then
+        return nil, err
+    end
+    if cursor_text then
+        ok, err = resume(subscriber, cursor_text, now)
+    else
+        ok, err = begin_now(subscriber, requested, now)
+    end
+    if not ok then
+        return nil, err
+    end
+    ngx.ctx.subscriber = subscriber
+    return engine.path(names)
+end
+
+-- Replaces what goes out. The module flags each buffer as the chain's last, which this phase shows
+-- as the end of the response: it must be taken back with every replacement.
+local function send(text, ends)
+    ngx.arg[1] = text
+    ngx.arg[2] = ends or false
+end
+
+-- Appends a reset at `now` to `parts`; the subscriber is live from there.
+local function reset_epoch(subscriber, now, parts)
+    state:incr("count:reset:epoch", 1, 0)
+    parts[#parts + 1] = frames.reset("epoch", now.text)
+    move(subscriber, now)
+end
+
+local function by_position(a, b)
+    return is_after(b.ms, b.seq, a.ms, a.seq)
+end
+
+-- Appends the frames noted since the counters were taken. Returns false when some are gone.
+local function append_recent(subscriber, parts)
+    local blocks = {}
+    for i, name in ipairs(subscriber.names) do
+        if not recent.append_since(name, subscriber.counts[i], blocks) then
+            return false
+        end
+    end
+    local found = {}
+    for _, block in ipairs(blocks) do
+        local at = parse(match(block, "^id: ([^\n]+)\n"))
+        -- One of another epoch was noted before the epoch moved.
+        if at.epoch == subscriber.epoch then
+            at.block = block
+            found[#found + 1] = at
+        end
+    end
+    table.sort(found, by_position)
+    for _, at in ipairs(found) do
+        if is_after(at.ms, at.seq, subscriber.ms, subscriber.seq) then
+            parts[#parts + 1] = at.block
+            move(subscriber, at)
+        end
+    end
+    return true
+end
+
+-- The first call: all channels are registered (see above).
+local function start(subscriber, block)
+    subscriber.started = true
+    local parts, ends = { subscriber.head }, subscriber.ends
+    if not ends then
+        local now = position.now()
+        if now.epoch ~= subscriber.epoch then
+            reset_epoch(subscriber, now, parts)
+        end
+        ends = not append_recent(subscriber, parts)
+        if ends then
+            state:incr("count:overrun", 1, 0)
+        end
+    end
+    subscriber.head, subscriber.counts, subscriber.ends = nil, nil, nil
+    -- The module should have sent the marker; should it ever send a frame first, none is lost.
+    local at = not ends and cursor_of(block)
+    if at and at.epoch == subscriber.epoch
+        and is_after(at.ms, at.seq, subscriber.ms, subscriber.seq)
+    then
+        parts[#parts + 1] = block
+        move(subscriber, at)
+    end
+    return send(concat(parts), ends)
+end
+
+-- A ping: sometimes with a younger id. What the engine had taken at the ping before is long out of
+-- this worker's queue, so a subscriber who has not had it is not to have it.
+local function ping(subscriber)
+    if ngx.now() * 1000 - subscriber.ms < REFRESH_MS then
+        subscriber.taken = nil
+        return
+    end
+    local taken = subscriber.taken
+    subscriber.taken = position.done()
+    if taken and taken.epoch == subscriber.epoch
+        and is_after(taken.ms, taken.seq, subscriber.ms, subscriber.seq)
+    then
+        move(subscriber, taken)
+        send(frames.id(taken.text))
+    end
+end
+
+-- A comment: the module's ping, or something the tail tells.
+local function comment(subscriber, block)
+    if block == frames.PING then
+        return ping(subscriber)
+    end
+    if block == frames.RESUME then
+        return send("", true)
+    end
+    local now = position.now()
+    if block == frames.EPOCH and now.epoch ~= subscriber.epoch then
+        local parts = {}
+        reset_epoch(subscriber, now, parts)
+        return send(parts[1])
+    end
+    return send("")
+end
+
+-- Called for each block the module sends to a subscriber, thousands of times for each frame: the
+-- usual way through is short.
+function _M.filter()
+    local subscriber = ngx.ctx.subscriber
+    if not subscriber then
+        return
+    end
+    local block = ngx.arg[1]
+    if block == "" then
+        return
+    end
+    if not subscriber.started then
+        return start(subscriber, block)
+    end
+    if byte(block) == 58 then
+        return comment(subscriber, block)
+    end
+    local at = cursor_of(block)
+    if not at then
+        return
+    end
+    if at.epoch ~= subscriber.epoch then
+        local now = position.now()
+        if at.epoch ~= now.epoch then
+            -- Left over from before the epoch moved.
+            return send("")
+        end
+        local parts = {}
+        reset_epoch(subscriber, now, parts)
+        return send(parts[1])
+    end
+    local ms, seq = at.ms, at.seq
+    if ms > subscriber.ms or (ms == subscriber.ms and seq > subscriber.seq) then
+        subscriber.ms, subscriber.seq = ms, seq
+        return
+    end
+    return send("")
+end
+
+return _M

@@ -1,0 +1,40 @@
+-- What happens when nginx starts: settings are read, workers bound to their master, the tail begun.
+--
+-- Phases: load() init, start() init_worker.
+
+local ffi = require("ffi")
+
+local config = require("pushgate.config")
+local redis = require("pushgate.redis")
+local tail = require("pushgate.tail")
+
+ffi.cdef("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, "
+    .. "unsigned long d); int getppid(void);")
+
+local PR_SET_PDEATHSIG = 1
+local SIGKILL = 9
+
+local _M = {}
+
+-- In the master, so that a wrong setting or a missing file stops the start.
+function _M.load()
+    config.load()
+    redis.load_scripts({ "epoch", "move_epoch", "publish" })
+end
+
+-- Workers that outlive a killed master would hold the port against its successor.
+local function die_with_master()
+    if ffi.C.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) ~= 0 then
+        ngx.log(ngx.ERR, "could not ask the kernel to end this worker with its master")
+    elseif ffi.C.getppid() == 1 and require("ngx.process").get_master_pid() ~= 1 then
+        os.exit(1)
+    end
+end
+
+function _M.start()
+    die_with_master()
+    math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
+    tail.start()
+end
+
+return _M

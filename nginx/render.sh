@@ -1,0 +1,88 @@
+#!/bin/sh
+# Renders the gateway's configuration: nginx/render.sh OUTPUT_DIR
+#
+# Settings come from the environment; nginx/README.md lists them. OUTPUT_DIR is made anew.
+set -eu
+
+fail() {
+  echo "render.sh: $*" >&2
+  exit 1
+}
+
+[ $# -eq 1 ] || fail "usage: nginx/render.sh OUTPUT_DIR"
+output=$1
+here=$(cd "$(dirname "$0")" && pwd)
+command -v envsubst >/dev/null || fail "envsubst is missing; install the package gettext-base"
+
+for name in PUSHGATE_LISTEN PUSHGATE_STATE_DIR PUSHGATE_MODULE_DIR; do
+  eval "value=\${$name:-}"
+  [ -n "$value" ] || fail "$name is not set; nginx/README.md says what it is"
+done
+
+# What nginx would take for the end of a word or a directive.
+for name in PUSHGATE_LISTEN PUSHGATE_STATE_DIR PUSHGATE_MODULE_DIR PUSHGATE_PRIVATE_SOCKET \
+  PUSHGATE_PRIVATE_LISTEN PUSHGATE_PID_FILE PUSHGATE_WORKERS PUSHGATE_PING_SECONDS; do
+  eval "value=\${$name:-}"
+  case $value in
+    *[!A-Za-z0-9._:/@%+=,\[\]-]*) fail "$name \"$value\": only A-Z a-z 0-9 and . _ : / @ % + = , - fit here" ;;
+  esac
+done
+
+: "${PUSHGATE_PRIVATE_SOCKET:=$PUSHGATE_STATE_DIR/private.sock}"
+: "${PUSHGATE_PRIVATE_LISTEN:=}"
+: "${PUSHGATE_PID_FILE:=$PUSHGATE_STATE_DIR/gateway.pid}"
+: "${PUSHGATE_WORKERS:=auto}"
+: "${PUSHGATE_PING_SECONDS:=15}"
+: "${PUSHGATE_ENGINE_MEMORY:=256m}"
+: "${PUSHGATE_RECENT_MEMORY:=64m}"
+: "${PUSHGATE_LUA_DIR:=$(dirname "$here")/lua}"
+: "${PUSHGATE_LUA_PATH:=/usr/share/lua/5.1/?.lua}"
+: "${PUSHGATE_LUA_CPATH:=}"
+
+# As many descriptors as this process may have; more would only make nginx complain.
+descriptors=$(ulimit -Hn)
+case $descriptors in
+  unlimited) descriptors=262144 ;;
+esac
+[ "$descriptors" -le 262144 ] || descriptors=262144
+PUSHGATE_DESCRIPTORS=$descriptors
+
+# Names are looked up where the machine looks them up.
+if [ -z "${PUSHGATE_RESOLVER:-}" ]; then
+  PUSHGATE_RESOLVER=$(sed -n 's/^nameserver[[:space:]]\{1,\}\([^[:space:]]*\).*/\1/p' \
+    /etc/resolv.conf 2>/dev/null | head -n 1)
+  case $PUSHGATE_RESOLVER in
+    "") PUSHGATE_RESOLVER=127.0.0.1 ;;
+    *:*) PUSHGATE_RESOLVER="[$PUSHGATE_RESOLVER]" ;;
+  esac
+fi
+
+# Workers run as whoever starts nginx, unless root names somebody else.
+PUSHGATE_USER_DIRECTIVE=
+if [ "$(id -u)" -eq 0 ]; then
+  PUSHGATE_USER_DIRECTIVE="user ${PUSHGATE_USER:-root};"
+fi
+
+if [ -n "$PUSHGATE_PRIVATE_LISTEN" ] && [ -z "${PUSHGATE_PRIVATE_KEY:-}" ]; then
+  fail "PUSHGATE_PRIVATE_LISTEN needs a PUSHGATE_PRIVATE_KEY"
+fi
+
+export PUSHGATE_LISTEN PUSHGATE_STATE_DIR PUSHGATE_MODULE_DIR PUSHGATE_PRIVATE_SOCKET \
+  PUSHGATE_PRIVATE_LISTEN PUSHGATE_PID_FILE PUSHGATE_WORKERS PUSHGATE_PING_SECONDS \
+  PUSHGATE_ENGINE_MEMORY PUSHGATE_RECENT_MEMORY PUSHGATE_LUA_DIR PUSHGATE_LUA_PATH \
+  PUSHGATE_LUA_CPATH PUSHGATE_DESCRIPTORS PUSHGATE_RESOLVER PUSHGATE_USER_DIRECTIVE
+# shellcheck disable=SC2016  # names for envsubst, not values
+names='${PUSHGATE_LISTEN} ${PUSHGATE_STATE_DIR} ${PUSHGATE_MODULE_DIR} ${PUSHGATE_PRIVATE_SOCKET}
+  ${PUSHGATE_PRIVATE_LISTEN} ${PUSHGATE_PID_FILE} ${PUSHGATE_WORKERS} ${PUSHGATE_PING_SECONDS}
+  ${PUSHGATE_ENGINE_MEMORY} ${PUSHGATE_RECENT_MEMORY} ${PUSHGATE_LUA_DIR} ${PUSHGATE_LUA_PATH}
+  ${PUSHGATE_LUA_CPATH} ${PUSHGATE_DESCRIPTORS} ${PUSHGATE_RESOLVER} ${PUSHGATE_USER_DIRECTIVE}'
+
+mkdir -p "$PUSHGATE_STATE_DIR/temporary" "$output"
+for folder in . main events http servers locations snippets; do
+  mkdir -p "$output/$folder"
+  rm -f "$output/$folder"/*.conf
+  for template in "$here/$folder"/*.conf; do
+    [ "${template##*/}" = private_tcp.conf ] && [ -z "$PUSHGATE_PRIVATE_LISTEN" ] && continue
+    envsubst "$names" <"$template" >"$output/$folder/${template##*/}"
+  done
+done

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Renders the configuration and becomes nginx: nginx/start.sh OUTPUT_DIR NGINX_COMMAND...
+#
+# Used by whatever supervises the gateway. A killed nginx leaves its unix sockets behind, and no
+# nginx takes over a socket that is there: they are removed here, unless their nginx still runs.
+set -eu
+
+[ $# -ge 2 ] || {
+  echo "start.sh: usage: nginx/start.sh OUTPUT_DIR NGINX_COMMAND..." >&2
+  exit 1
+}
+output=$1
+shift
+"$(dirname "$0")/render.sh" "$output"
+
+pid_file=${PUSHGATE_PID_FILE:-$PUSHGATE_STATE_DIR/gateway.pid}
+if [ -s "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null \
+  && [ "$(cat "$pid_file")" != $$ ]; then
+  echo "start.sh: a gateway runs already, pid $(cat "$pid_file") of $pid_file; stop it first" >&2
+  exit 1
+fi
+rm -f "$pid_file" "$PUSHGATE_STATE_DIR/engine.sock" \
+  "${PUSHGATE_PRIVATE_SOCKET:-$PUSHGATE_STATE_DIR/private.sock}"
+exec "$@" -p "$PUSHGATE_STATE_DIR" -c "$output/nginx.conf"
