@@ -14,10 +14,13 @@ shift
 "$(dirname "$0")/render.sh" "$output"
 
 pid_file=${PUSHGATE_PID_FILE:-$PUSHGATE_STATE_DIR/gateway.pid}
-if [ -s "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null \
-  && [ "$(cat "$pid_file")" != $$ ]; then
-  echo "start.sh: a gateway runs already, pid $(cat "$pid_file") of $pid_file; stop it first" >&2
-  exit 1
+# The number may be another process' by now, or our own in a container.
+if [ -s "$pid_file" ]; then
+  pid=$(cat "$pid_file")
+  if [ "$pid" != $$ ] && grep -qs nginx "/proc/$pid/cmdline"; then
+    echo "start.sh: a gateway runs already, pid $pid of $pid_file; stop it first" >&2
+    exit 1
+  fi
 fi
 rm -f "$pid_file" "$PUSHGATE_STATE_DIR/engine.sock" \
   "${PUSHGATE_PRIVATE_SOCKET:-$PUSHGATE_STATE_DIR/private.sock}"
