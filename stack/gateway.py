@@ -1,4 +1,4 @@
-"""The gateway: nginx with Lua and the push-stream module, rendered and started in the foreground."""
+"""The gateway: nginx with Lua and the push-stream module, rendered, started in the foreground."""
 
 import http.client
 import os

@@ -1,8 +1,8 @@
 -- POST /pub?id=<channel>[/<channel>...]: one frame straight into the log.
 --
 -- Phase: content of locations/publish.conf, on private listeners only. The body is the frame's
--- data, a JSON object. Headers: Event-Type (default "published"), Event-Id (idempotency key; made when
--- absent). The answer is push-stream's JSON.
+-- data, a JSON object. Headers: Event-Type (default "published"), Event-Id (idempotency key; made
+-- when absent). The answer is push-stream's JSON.
 
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")

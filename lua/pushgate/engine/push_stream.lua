@@ -165,9 +165,7 @@ function _M.ready()
     return true
 end
 
--- The module's statistics in JSON, for "ALL", a channel, or "" (a summary), without "_all".
--- Returns status, body; or nil and an error.
-function _M.statistics(id)
+local function ask_statistics(id)
     local link, err = _M.open()
     if not link then
         return nil, err
@@ -180,8 +178,37 @@ function _M.statistics(id)
     end
     local status, body = read_answer(link)
     link:close()
-    if not status then
-        return nil, body
+    return status, body
+end
+
+local function less(amount)
+    return function(name, number)
+        return name .. ("%d"):format(math.max(0, tonumber(number) - amount))
+    end
+end
+
+-- The module's statistics in JSON, for "ALL", a channel, or "" (a summary), without "_all".
+-- Returns status, body; or nil and an error.
+function _M.statistics(id)
+    local status, body = ask_statistics(id)
+    if status ~= 200 or (id ~= "" and id ~= "ALL") then
+        return status, body
+    end
+    local of_all_status, of_all = ask_statistics(ALL)
+    if not of_all_status then
+        return nil, of_all
+    end
+    if of_all_status ~= 200 then
+        return status, body
+    end
+    body = body:gsub('("channels": )(%d+)', less(1), 1)
+    if id == "ALL" then
+        body = body:gsub('{"channel": "' .. ALL .. '"[^}]*},?\r?\n', "")
+        return status, (body:gsub("},(%s*%]})", "}%1"))
+    end
+    for _, name in ipairs({ "published_messages", "stored_messages" }) do
+        local own = tonumber(match(of_all, '"' .. name .. '": (%d+)')) or 0
+        body = body:gsub('("' .. name .. '": )(%d+)', less(own), 1)
     end
     return status, body
 end
