@@ -138,22 +138,25 @@ class Process:
         """Start the child.
 
         Raises:
-            StackError: it runs already.
+            StackError: it runs already, or its program cannot be started.
         """
         if self.running:
             raise StackError(f"{self.name} runs already, pid {self.pid}; stop it first")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
-            self._child = subprocess.Popen(
-                self.command,
-                cwd=self._directory,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=die_with_parent(self._death_signal),
-            )
+            try:
+                self._child = subprocess.Popen(
+                    self.command,
+                    cwd=self._directory,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=die_with_parent(self._death_signal),
+                )
+            except OSError as error:
+                raise StackError(f"{self.name} could not be started: {error}") from None
 
     def wait_until_ready(self, ready: Callable[[], object], deadline_seconds: float) -> None:
         """Return when `ready()` is true.

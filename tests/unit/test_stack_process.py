@@ -90,6 +90,13 @@ def test_a_process_that_ends_at_its_start_is_reported_with_its_words(tmp_path: P
         process.wait_until_ready(lambda: False, 10)
 
 
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    process = Process("part", ("/no/such/program",), log=tmp_path / "log")
+
+    with pytest.raises(StackError, match="part could not be started: .*/no/such/program"):
+        process.start()
+
+
 def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path; from stack.process import Process\n"
