@@ -1,12 +1,11 @@
 """The gateway: nginx with Lua and the push-stream module, rendered, started in the foreground."""
 
-import http.client
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.health import UnixConnection
 from stack.platform import REPOSITORY, Platform
 from stack.process import Process, wait_until
 
@@ -61,20 +60,6 @@ def gateway_command(platform: Platform, directory: Path) -> tuple[str, ...]:
     return (str(start), str(directory / "nginx"), *platform.nginx_command)
 
 
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path, timeout: float = 10) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket's file."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 @dataclass(frozen=True)
 class Answer:
     """An HTTP answer, read to its end."""
@@ -126,7 +111,7 @@ class Gateway:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request to the private listener and return its answer."""
-        connection = UnixConnection(self.private_socket)
+        connection = UnixConnection(self.private_socket, timeout_seconds=10)
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from pushgate.keys import Keys
 from pushgate.leases import RELAY
-from stack.health import keys_exist, page_is_served, redis_is_ours
+from stack.gateway import GatewaySettings, gateway_command, gateway_environment
+from stack.health import keys_exist, page_is_served, page_is_served_by, redis_is_ours
 from stack.platform import REPOSITORY, Platform
 from stack.redis_server import redis_command
 from stack.settings import RunSettings
@@ -62,6 +63,8 @@ def table(settings: RunSettings, platform: Platform, redis_port: int) -> tuple[P
     keys = Keys(settings.core.namespace)
     partition_leases = [keys.lease(str(number)) for number in range(settings.core.partitions)]
     redis_files = state_dir / "redis"
+    gateway_files = state_dir / "gateway"
+    gateway_files.mkdir(parents=True, exist_ok=True)
     return (
         Part(
             name="redis",
@@ -70,6 +73,22 @@ def table(settings: RunSettings, platform: Platform, redis_port: int) -> tuple[P
             healthy_means="answers",
             # Its last flush to a slow disk.
             stop_seconds=30,
+        ),
+        Part(
+            name="gateway",
+            command=gateway_command(platform, gateway_files),
+            healthy=lambda: page_is_served_by(gateway_files / "private.sock", "/readyz"),
+            healthy_means="follows the log",
+            environment=gateway_environment(
+                platform,
+                gateway_files,
+                GatewaySettings(
+                    listen=f"127.0.0.1:{settings.gateway_port}",
+                    redis_url=redis_url,
+                    namespace=settings.core.namespace,
+                    origins=settings.site_origins,
+                ),
+            ),
         ),
         Part(
             name="formatter",

@@ -75,6 +75,11 @@ class RunSettings:
         return f"http://127.0.0.1:{self.site_port}/"
 
     @property
+    def site_origins(self) -> tuple[str, ...]:
+        """The origins under which a browser on this machine may have opened the site."""
+        return tuple(f"http://{host}:{self.site_port}" for host in ("127.0.0.1", "localhost"))
+
+    @property
     def gateway_url(self) -> str:
         """The gateway's address for a browser on this machine."""
         return f"http://127.0.0.1:{self.gateway_port}"
