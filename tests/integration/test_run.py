@@ -12,7 +12,7 @@ import pytest
 from stack.health import page_is_served
 from stack.platform import REPOSITORY
 from stack.process import wait_until
-from tests.integration.started_run import STAND_INS, StartedRun
+from tests.started_run import STAND_INS, StartedRun
 
 pytestmark = pytest.mark.real_redis
 

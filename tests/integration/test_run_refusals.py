@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack.platform import REPOSITORY
-from tests.integration.started_run import STAND_INS, StartedRun
+from tests.started_run import STAND_INS, StartedRun
 
 
 @pytest.fixture

@@ -29,11 +29,12 @@ class StartedRun:
     ) -> None:
         self.state_dir = state_dir
         self.site_port = free_port()
+        self.gateway_port = free_port()
         self._words = state_dir.with_name(state_dir.name + ".said")
         settings = {
             "STATE_DIR": str(state_dir),
             "SITE_PORT": str(self.site_port),
-            "GATEWAY_PORT": str(free_port()),
+            "GATEWAY_PORT": str(self.gateway_port),
         }
         with self._words.open("w") as output:
             self.child = subprocess.Popen(
@@ -50,11 +51,11 @@ class StartedRun:
         """All it has printed until now."""
         return self._words.read_text()
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, deadline_seconds: float = 30) -> None:
         """Wait for the line `ready`."""
         wait_until(
             lambda: "ready http" in self.said or self.child.poll() is not None,
-            30,
+            deadline_seconds,
             "the run is ready",
         )
         assert self.child.poll() is None, self.said
@@ -62,6 +63,11 @@ class StartedRun:
     def pid(self, part: str) -> int:
         """The pid in a part's pid file."""
         return int((self.state_dir / f"{part}.pid").read_text())
+
+    @property
+    def redis_url(self) -> str:
+        """Where its Redis listens."""
+        return f"redis://127.0.0.1:{(self.state_dir / 'redis.port').read_text().strip()}/0"
 
     def processes(self) -> set[int]:
         """The pids of all living processes that were told of this state folder."""

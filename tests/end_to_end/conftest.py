@@ -1,0 +1,148 @@
+"""The whole system, every part real, as `make run` starts it; and a real Chromium."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from loadtest.eventsource import EventSourceClient, EventSourceError, ReceivedEvent
+from stack.process import wait_until
+from tests.started_run import StartedRun
+
+DEADLINE_SECONDS = 30
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_OPTIONS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the site's API answered."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class System:
+    """A running Pushgate with its example site."""
+
+    def __init__(self, run: StartedRun) -> None:
+        self.run = run
+        self.site = f"http://127.0.0.1:{run.site_port}"
+        self.gateway = f"http://127.0.0.1:{run.gateway_port}"
+
+    def call(self, method: str, path: str, body: object = None) -> Answer:
+        """Calls the site's API."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.run.site_port, timeout=30)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, path, text, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            found = response.read()
+            return Answer(response.status, json.loads(found) if found else {})
+        finally:
+            connection.close()
+
+    def new_thread(self) -> int:
+        """Begins a thread of a test's own; returns its id."""
+        answer = self.call("POST", "/api/threads/", {"title": "A thread for a test"})
+        assert answer.status == 201, answer
+        return int(answer.body["id"])
+
+    def say(self, thread: int, text: str) -> int:
+        """Posts a comment; returns its id."""
+        answer = self.call(
+            "POST", f"/api/threads/{thread}/comments/", {"author": "Ada", "text": text}
+        )
+        assert answer.status == 201, answer
+        return int(answer.body["id"])
+
+
+class Reader:
+    """Reads a thread's stream in a thread of its own, and comes back as a browser does."""
+
+    def __init__(self, system: System, thread: int, last_event_id: str = "") -> None:
+        self.events: list[ReceivedEvent] = []
+        self.connects = 0
+        self.client = EventSourceClient(
+            f"{system.gateway}/sub/thread:{thread}", last_event_id, timeout_seconds=5
+        )
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        wait_until(
+            lambda: self.client.last_event_id or self.events, DEADLINE_SECONDS, "the reader is on"
+        )
+
+    def texts(self) -> list[str]:
+        """The texts received, in order."""
+        return [json.loads(event.data).get("text", "") for event in self.events]
+
+    def close(self) -> None:
+        """Ends the reading."""
+        self._stop.set()
+        self._thread.join(DEADLINE_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if not self.client.connected:
+                    self.connects += 1
+                    self.events += self.client.connect()
+                else:
+                    self.events += self.client.read(0.2)
+            except TimeoutError:
+                continue
+            except (OSError, EventSourceError):
+                # The server is away for a moment; `retry` of the stream is for browsers.
+                self._stop.wait(0.1)
+        self.client.close()
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One running system for all tests; each takes a thread of its own."""
+    state: Path = tmp_path_factory.mktemp("run") / "state"
+    run = StartedRun(state, command=(sys.executable, "-m", "stack.run"))
+    try:
+        run.wait_until_ready(90)
+        yield System(run)
+        run.child.terminate()
+        assert run.child.wait(60) == 0, run.said
+        assert run.processes() == set(), "a process outlived the run"
+    finally:
+        run.end()
+
+
+@pytest.fixture
+def read(system: System) -> Iterator[Callable[..., Reader]]:
+    """Starts readers, and ends them with the test."""
+    readers: list[Reader] = []
+
+    def start(thread: int, last_event_id: str = "") -> Reader:
+        readers.append(Reader(system, thread, last_event_id))
+        return readers[-1]
+
+    yield start
+    for reader in readers:
+        reader.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
