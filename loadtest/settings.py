@@ -6,6 +6,7 @@ import argparse
 import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import inf
 
 from loadtest.errors import LoadTestError
 
@@ -29,14 +30,14 @@ class LoadSettings:
     readers: int = 500
     threads: int = 20
     commenters: int = 10
-    seconds: float = 60
+    seconds: float = 60.0
     writes_per_second: float = 1.5
-    resuming_percent: float = 20
+    resuming_percent: float = 20.0
     seed: int = 1
 
     def __post_init__(self) -> None:
         for name in ("readers", "threads", "commenters", "seconds", "writes_per_second"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < inf:
                 raise LoadTestError(f"{name.upper()} {getattr(self, name)}: use a number above 0")
         if not 0 <= self.resuming_percent <= 100:
             raise LoadTestError(f"RESUMING_PERCENT {self.resuming_percent}: use 0 to 100")
