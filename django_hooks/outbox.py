@@ -41,7 +41,9 @@ _POSTGRESQL_NEWEST_AND_WRITERS = f"""
         )
 """
 _HIGHEST_ID = {
-    "postgresql": f"SELECT pg_sequence_last_value(pg_get_serial_sequence('\"{_TABLE}\"', 'id')::regclass)",
+    "postgresql": f"""
+        SELECT pg_sequence_last_value(pg_get_serial_sequence('"{_TABLE}"', 'id')::regclass)
+    """,
     "sqlite": f"SELECT seq FROM sqlite_sequence WHERE name = '{_TABLE}'",
 }
 

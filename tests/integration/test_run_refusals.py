@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack.platform import REPOSITORY
+from stack.process import free_port
 from tests.started_run import STAND_INS, StartedRun
 
 
@@ -27,7 +28,13 @@ def refuse(state_dir: Path, environment: Mapping[str, str]) -> str:
     ended = subprocess.run(
         STAND_INS,
         cwd=REPOSITORY,
-        env={**os.environ, "STATE_DIR": str(state_dir), **environment},
+        env={
+            **os.environ,
+            "STATE_DIR": str(state_dir),
+            "SITE_PORT": str(free_port()),
+            "GATEWAY_PORT": str(free_port()),
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,
