@@ -65,8 +65,11 @@ def _verdict(session: LoadSession) -> str:
         return "stopped before its end: no verdict"
     found = ", ".join(f"{verdict.counts[finding]} {finding.value}" for finding in Finding)
     line = f"{found}, {session.failures.total()} failures"
-    examples = [*verdict.examples, *session.failure_examples]
-    return "\n".join([line, *(f"  {sentence}" for sentence in examples)])
+    failures = [
+        f"{count} x {name}, first: {session.first_failures[name]}"
+        for name, count in session.failures.most_common()
+    ]
+    return "\n".join([line, *(f"  {sentence}" for sentence in [*verdict.examples, *failures])])
 
 
 def _row(name: str, values: Iterator[float] | list[float]) -> str:

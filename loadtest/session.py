@@ -27,11 +27,11 @@ from loadtest.settings import LoadSettings
 from loadtest.site import CallRefused, CallUnanswered, Site
 
 CONNECTING_SECONDS = 60.0
-QUIET_SECONDS = 2.0
+COMPLETE_SECONDS = 2.0
 DRAINING_SECONDS = 30.0
 # A commenter's call is waited for when its time is over.
 STOP_SECONDS = 15.0
-EXAMPLES = 10
+FAILURES_SHOWN_TO_LOCUST = 10
 
 
 class Phase(Enum):
@@ -53,7 +53,7 @@ class LoadSession:
         phase: where it is.
         record: what was written and received.
         failures: how often each thing failed.
-        failure_examples: the first failures as sentences.
+        first_failures: the first of each as a sentence.
         counts: how often readers connected, resumed, were cut off by the server.
         unanswered: writes of which the API never said whether they happened; known at the end.
         connect_ms: of each connect, until the stream had said its position.
@@ -68,13 +68,13 @@ class LoadSession:
         self.phase = Phase.CONNECTING
         self.record = Record(())
         self.failures: Counter[str] = Counter()
-        self.failure_examples: list[str] = []
+        self.first_failures: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
         self.connect_ms: list[float] = []
         self.unanswered = 0
         self.verdict: Verdict | None = None
         self._environment = environment
-        self._phase_ends_at = inf
+        self._phase_ends_at = self._complete_since = inf
         self._numbers: dict[type, Iterator[int]] = {}
         _sessions[environment] = self
 
@@ -140,19 +140,22 @@ class LoadSession:
         )
 
     def failed(self, name: str, sentence: str) -> None:
-        """Count a failure."""
+        """Count a failure.
+
+        Args:
+            name: one of few.
+        """
         self.failures[name] += 1
-        if len(self.failure_examples) < EXAMPLES:
-            self.failure_examples.append(f"{name}: {sentence}")
+        self.first_failures.setdefault(name, sentence)
 
     def judge(self) -> Verdict:
         """Ask the site about what it left unanswered, compare, and tell locust what was found."""
         self._settle()
         if self.unsubscribed:
-            self.failures["readers never connected"] += self.unsubscribed
+            self.failed("SSE connect", f"{self.unsubscribed} readers were never told a position")
         self.verdict = check(self.record)
         for finding, found in self.verdict.counts.items():
-            for _ in range(min(found, EXAMPLES)):
+            for _ in range(min(found, FAILURES_SHOWN_TO_LOCUST)):
                 self._environment.events.request.fire(
                     request_type="FRAME",
                     name=finding.value,
@@ -169,12 +172,16 @@ class LoadSession:
         return bool(self.verdict and self.verdict.clean and not self.failures)
 
     def _enter(self, phase: Phase, seconds: float) -> None:
-        self.phase = phase
+        self.phase, self._complete_since = phase, inf
         self._phase_ends_at = time.monotonic() + seconds
 
     def _is_drained(self) -> bool:
-        newest = max((j.times[-1] for j in self.record.journals if j.times), default=0.0)
-        return time.time() - newest > QUIET_SECONDS and missing(self.record) == 0
+        """Whether nothing has been missing for a while in which a repeat could have come."""
+        if missing(self.record):
+            self._complete_since = inf
+            return False
+        self._complete_since = min(self._complete_since, time.monotonic())
+        return time.monotonic() - self._complete_since >= COMPLETE_SECONDS
 
     def _settle(self) -> None:
         """Find out from the threads themselves whether an unanswered write happened."""

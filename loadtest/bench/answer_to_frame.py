@@ -41,9 +41,9 @@ class Sample:
     received: float
 
 
-def answer_to_frame(target: Target) -> Table:
+def answer_to_frame(target: Target, comments: int = COMMENTS) -> Table:
     """Post comments one at a time and return how long their frames took."""
-    samples = measure(target, COMMENTS)
+    samples = measure(target, comments)
     after = [1000 * (sample.received - sample.answered) for sample in samples]
     rows = [
         _row("API's answer to frame", [max(0.0, milliseconds) for milliseconds in after]),
