@@ -75,6 +75,18 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+def gateway_is_ready(private_socket: Path) -> bool:
+    """Return whether the gateway of that private listener follows the log."""
+    connection = UnixConnection(private_socket, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 @dataclass(frozen=True)
 class Answer:
     """An HTTP answer, read to its end."""
@@ -136,10 +148,7 @@ class Gateway:
 
     def is_ready(self) -> bool:
         """Whether the gateway follows the log."""
-        try:
-            return self.private("GET", "/readyz").status == 200
-        except OSError:
-            return False
+        return gateway_is_ready(self.private_socket)
 
     def start(self, deadline_seconds: float = 15) -> None:
         """Start nginx and return when it follows the log; raises StackError when it does not."""

@@ -14,7 +14,7 @@ local tonumber = tonumber
 
 -- A history's key expires this long after the last append.
 local KEEP_SECONDS = 3600
-local PAGE = 200
+local PAGE = 64
 -- More than this in one answer is sent in parts; the client resumes for the next.
 local MOST_BYTES = 4 * 1024 * 1024
 
@@ -91,14 +91,20 @@ local function log_reaches_back(connection, position, oldest_ms)
     if not is_after(last_ms, last_seq, position.ms, position.seq) then
         return true
     end
+    local reaches
     local first = field(info, "first-entry")
-    local untouched = field(info, "entries-added") == field(info, "length")
-    local first_ms, first_seq
     if first then
-        first_ms, first_seq = cursor.parse_id(tostring(first[1]))
+        local ms, seq = cursor.parse_id(tostring(first[1]))
+        reaches = ms and not is_after(ms, seq, position.ms, position.seq)
     end
-    local reaches = untouched
-        or (first_ms and not is_after(first_ms, first_seq, position.ms, position.seq))
+    if not reaches then
+        -- A young log: nothing was cut off it but, perhaps, the entry it was begun with.
+        local ms, seq = cursor.parse_id(tostring(field(info, "max-deleted-entry-id")))
+        local removed = (field(info, "entries-added") or 0) - (field(info, "length") or 0)
+        reaches = removed == 0
+            or (removed == 1 and ms and ms > 0
+                and not is_after(ms, seq, position.ms, position.seq))
+    end
     local next_ms = after[1] and cursor.parse_id(tostring(after[1][1]))
     return (reaches and next_ms and next_ms >= oldest_ms) and true or false
 end
