@@ -19,7 +19,7 @@ from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, RedisLog
 from pushgate.scripts import Script
 from stack.gateway import Gateway, GatewaySettings
 from stack.platform import Platform
-from stack.process import free_port
+from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
 
 ORIGIN = "http://site.example"
@@ -27,11 +27,12 @@ DEADLINE_SECONDS = 20.0
 
 
 class LogWriter:
-    """Appends frames straight to the log, as the formatter's last step does."""
+    """Appends frames straight to a gateway's log, as the formatter's last step does."""
 
-    def __init__(self, redis_url: str, namespace: str) -> None:
-        self.client = redis.Redis.from_url(redis_url, socket_timeout=10)
-        self.keys = Keys(namespace)
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.client = redis.Redis.from_url(gateway.settings.redis_url, socket_timeout=10)
+        self.keys = Keys(gateway.settings.namespace)
         self.log = RedisLog(self.client, self.keys)
         self._publish = Script(self.client, "publish")
         self._numbers = itertools.count(1)
@@ -58,6 +59,19 @@ class LogWriter:
             ],
         )
         return f"{self.epoch()}.{entry_id.decode()}"
+
+    def wait_until_followed(self) -> str:
+        """Returns the log's end once the gateway has handed over everything up to there.
+
+        Who connects without a cursor begins where the gateway is, which may be a moment behind.
+        """
+        now = self.now()
+        wait_until(
+            lambda: self._gateway.private("GET", "/readyz").body.decode() == f"ready at {now}\n",
+            DEADLINE_SECONDS,
+            f"the gateway is at {now}",
+        )
+        return now
 
     def epoch(self) -> str:
         """The log's epoch."""
@@ -153,7 +167,7 @@ def gateway(
 @pytest.fixture
 def log(gateway: Gateway) -> LogWriter:
     """Appends to the shared gateway's log."""
-    return LogWriter(gateway.settings.redis_url, gateway.settings.namespace)
+    return LogWriter(gateway)
 
 
 @pytest.fixture
@@ -221,7 +235,7 @@ def own_gateway(tmp_path: Path) -> Iterator[OwnGateway]:
     own = Gateway(platform, tmp_path / "gateway", settings)
     try:
         own.start()
-        yield OwnGateway(own, server, LogWriter(server.url, settings.namespace))
+        yield OwnGateway(own, server, LogWriter(own))
     finally:
         own.stop()
         server.stop()

@@ -24,8 +24,8 @@ def the_reset(subscriber: Subscriber) -> dict[str, str]:
 def test_a_malformed_cursor_is_a_reset_and_the_stream_goes_on(
     subscribe: Subscribe, log: LogWriter, channel: str, cursor: str
 ) -> None:
-    now = log.append(channel, n=0)
-    subscribe(channel, cursor=now).client.close()
+    log.append(channel, n=0)
+    now = log.wait_until_followed()
     subscriber = subscribe(channel, cursor=cursor)
     assert the_reset(subscriber) == {"reason": "cursor", "cursor": now}
     log.append(channel, n=1)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stack.gateway import Gateway
-from tests.gateway.conftest import LogWriter, Subscribe, ask
+from tests.gateway.conftest import DEADLINE_SECONDS, LogWriter, Subscribe, ask
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway]
 
@@ -91,6 +91,7 @@ def test_a_backlog_gives_the_last_frames_first(
 ) -> None:
     for n in range(10):
         log.append(channel, n=n)
+    log.wait_until_followed()
     subscriber = subscribe(f"{channel}.b3")
     log.append(channel, n=10)
     subscriber.wait_for(4)
@@ -110,14 +111,14 @@ def test_a_reconnect_does_not_repeat_the_backlog(
 def test_after_a_backlog_the_browser_resumes_at_now(
     subscribe: Subscribe, log: LogWriter, channel: str
 ) -> None:
-    log.append(channel, n=0)
-    now = log.append("thread:elsewhere")
-    subscribe("thread:elsewhere").client.close()
+    old = log.append(channel, n=0)
+    log.append("thread:elsewhere")
+    now = log.wait_until_followed()
     subscriber = subscribe(f"{channel}.b1")
-    subscriber.wait_for(1)
-    while subscriber.client.last_event_id < now:
-        subscriber.client.read()
-    assert subscriber.client.last_event_id >= now
+    assert subscriber.wait_for(1)[0].id == old
+    while subscriber.client.last_event_id == old:
+        subscriber.events += subscriber.client.read(DEADLINE_SECONDS)
+    assert subscriber.client.last_event_id == now
 
 
 def test_an_entry_that_names_two_channels_comes_once(
