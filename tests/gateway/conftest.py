@@ -16,7 +16,7 @@ import redis
 from loadtest.eventsource import EventSourceClient, ReceivedEvent
 from pushgate.keys import Keys
 from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, RedisLog
-from pushgate.scripts import Script
+from pushgate.scripts import Script, script_text
 from stack.gateway import Gateway, GatewaySettings
 from stack.platform import Platform
 from stack.process import free_port, wait_until
@@ -36,6 +36,7 @@ class LogWriter:
         self.log = RedisLog(self.client, self.keys)
         self._publish = Script(self.client, "publish")
         self._numbers = itertools.count(1)
+        self._loaded = ""
 
     def append(self, *channels: str, history_length: int = HISTORY_LENGTH, **data: object) -> str:
         """Appends one frame and returns its cursor. Its data has a growing `n` unless given."""
@@ -60,6 +61,42 @@ class LogWriter:
         )
         return f"{self.epoch()}.{entry_id.decode()}"
 
+    def append_many(self, frames: Sequence[tuple[str, ...]]) -> None:
+        """Appends a frame to each of the tuples of channels, fast, with histories that keep all."""
+        text = script_text("publish")
+        with self.client.pipeline(transaction=False) as together:
+            digest = self._digest(text)
+            for channels in frames:
+                event_id = uuid.uuid4().hex
+                kind = "last" if channels[0].endswith("last") else "usual"
+                together.evalsha(
+                    digest,
+                    3 + len(channels),
+                    self.keys.log,
+                    self.keys.ledger,
+                    self.keys.put(event_id),
+                    *(self.keys.channel(name) for name in channels),
+                    " ".join(channels),
+                    f'event: test.happened\ndata: {{"event_id":"{event_id}","kind":"{kind}"}}\n\n',
+                    100_000,
+                    HISTORY_SECONDS,
+                    1_000_000,
+                    3600,
+                )
+            together.execute()
+
+    def _digest(self, text: str) -> str:
+        if not self._loaded:
+            self._loaded = str(self.client.script_load(text))
+        return self._loaded
+
+    def entries(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Every entry of the log: its cursor and its channels."""
+        epoch = self.epoch()
+        return [
+            (f"{epoch}.{entry.entry_id}", entry.channels) for entry in self.log.after("0-0", 10**6)
+        ]
+
     def wait_until_followed(self) -> str:
         """Returns the log's end once the gateway has handed over everything up to there.
 
@@ -72,6 +109,20 @@ class LogWriter:
             f"the gateway is at {now}",
         )
         return now
+
+    def wait_until_followed_past(self, cursor: str) -> None:
+        """Returns when the gateway has handed over the entry at `cursor`, while more come."""
+
+        def place(text: str) -> tuple[int, int]:
+            ms, _, seq = text.partition(".")[2].partition("-")
+            return int(ms), int(seq)
+
+        def is_past() -> bool:
+            answer = self._gateway.private("GET", "/readyz")
+            at = answer.body.decode().rpartition(" ")[2].strip()
+            return answer.status == 200 and place(at) >= place(cursor)
+
+        wait_until(is_past, DEADLINE_SECONDS, f"the gateway is past {cursor}")
 
     def epoch(self) -> str:
         """The log's epoch."""
