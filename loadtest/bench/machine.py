@@ -1,0 +1,50 @@
+"""What the figures were measured on, in one line."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from stack.errors import StackError
+from stack.platform import Platform, debian_release
+
+
+def machine_facts() -> str:
+    """Return cores, processor, kernel and the versions of what is measured."""
+    return ", ".join(
+        [
+            f"{os.cpu_count()} cores ({_processor()})",
+            f"Linux {platform.release()}",
+            f"Debian {debian_release(Path('/')) or '?'}",
+            *_server_versions(),
+            f"Python {platform.python_version()}",
+            *(f"{name} {version(name)}" for name in ("django", "gevent", "redis")),
+        ]
+    )
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _server_versions() -> list[str]:
+    try:
+        found = Platform.find()
+    except StackError:
+        return []
+    nginx = _first_line(*found.nginx_command, "-v").rpartition("/")[2].split()[0]
+    redis = _first_line(*found.redis_server_command, "--version").partition("v=")[2].split()[0]
+    return [f"nginx {nginx}", f"Redis {redis}"]
+
+
+def _first_line(*command: str) -> str:
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=10, check=True
+    )
+    return done.stdout.splitlines()[0]
