@@ -307,6 +307,13 @@ def test_several_processes_are_replaced_when_they_die_and_end_with_their_parent(
     site.wait_until(lambda: site.holders() == {}, "and gave their leases back")
 
 
+def test_nothing_was_imported_before_gevent_patched_it(site: Site) -> None:
+    worker = site.start_worker()
+    site.wait_until(lambda: site.holders(), "the worker holds partitions")
+    assert worker.stop() == 0
+    assert "MonkeyPatchWarning" not in worker.log.read_text()
+
+
 def test_a_wrong_command_line_says_what_is_wrong(site: Site) -> None:
     worker = site.start_worker("--pipelines", "no_such_module")
     site.wait_until(lambda: not worker.running, "the formatter refused to start")
