@@ -21,6 +21,7 @@ run: setup  ## start redis, gateway, formatter, relay and site; Ctrl-C stops all
 	@exec $(PYTHON) -m stack.run
 
 status:  ## each part, its pid and its state
+	@[ -x $(PYTHON) ] || { echo "nothing was ever started here; make run does" >&2; exit 1; }
 	@exec $(PYTHON) -m stack.status
 
 test: setup-test lint  ## install what the tests need and run every test

@@ -1,7 +1,25 @@
 """The formatter: turns events into frames, in pipelines made of mixins, in order for each key."""
 
-from formatter.errors import TransientError
-from formatter.pipeline import Pipeline
-from formatter.registry import Pipelines
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from formatter.errors import TransientError
+    from formatter.pipeline import Pipeline
+    from formatter.registry import Pipelines
 
 __all__ = ["Pipeline", "Pipelines", "TransientError"]
+
+# Found at first use: `python -m formatter` comes through here before gevent has patched, and must
+# not import sockets on its way.
+_HOMES = {
+    "Pipeline": "formatter.pipeline",
+    "Pipelines": "formatter.registry",
+    "TransientError": "formatter.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'formatter' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -55,6 +55,7 @@ class Partition:
         position: the entry behind which to claim.
         lost: set once the lease turned out to be somebody else's; nothing is written any more.
         leaving: set when the partition is to be given back: what was claimed is still finished.
+        paused: set while an operator wants nothing claimed.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Partition:
         self.position = FROM_THE_START
         self.lost = False
         self.leaving = False
+        self.paused = False
         self._queue = queue
         self._pipelines = pipelines
         self._pool = pool
@@ -88,8 +90,13 @@ class Partition:
 
     @property
     def has_room(self) -> bool:
-        """Whether more jobs may be claimed now."""
-        return self._in_flight < MOST_IN_FLIGHT and not (self.lost or self.leaving)
+        """Whether there is room for more jobs now."""
+        return self._in_flight < MOST_IN_FLIGHT
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether jobs are to be claimed at all."""
+        return not (self.lost or self.leaving or self.paused)
 
     def claim(self) -> int:
         """Claims the next jobs and puts each into its lane; returns how many.

@@ -95,6 +95,9 @@ class Worker:
                 partition.abandon()
                 del self._held[name]
                 logger.warning("worker %s: lost partition %s", self.owner, name)
+        paused = self._queue.paused()
+        for name, partition in self._held.items():
+            partition.paused = name in paused
         live = self._queue.leases.attend(self.owner)
         share = ceil(self._queue.partitions / max(1, live))
         for place, partition in enumerate(list(self._held.values())):
@@ -107,9 +110,11 @@ class Worker:
             if name not in self._held and len(self._held) < share:
                 lease = self._queue.leases.acquire(name, self.owner)
                 if lease is not None:
-                    self._held[name] = Partition(
+                    taken = Partition(
                         lease, self._queue, self._pipelines, self._pool, self._drained.set
                     )
+                    taken.paused = name in paused
+                    self._held[name] = taken
 
     def _keep_leases(self) -> None:
         while True:
@@ -118,11 +123,12 @@ class Worker:
 
     def _turn(self) -> None:
         self._drained.clear()
-        with_room = {n: p for n, p in self._held.items() if p.has_room}
+        taking = {n: p for n, p in self._held.items() if p.takes_jobs}
+        with_room = {n: p for n, p in taking.items() if p.has_room}
         if not with_room:
             self._drained.wait(WAIT_SECONDS / 10)
             return
-        all_have_room = len(with_room) == len(self._held)
+        all_have_room = len(with_room) == len(taking)
         positions = {name: partition.position for name, partition in with_room.items()}
         ready = self._queue.wait(positions, WAIT_SECONDS if all_have_room else 0)
         for name in ready:

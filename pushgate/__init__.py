@@ -2,6 +2,7 @@
 
 from pushgate.channels import check_channel
 from pushgate.connection import connect
+from pushgate.control import Control
 from pushgate.cursor import Cursor
 from pushgate.errors import (
     InvalidChannel,
@@ -26,6 +27,7 @@ from pushgate.redis_job_queue import RedisJobQueue
 from pushgate.settings import Settings
 
 __all__ = [
+    "Control",
     "Cursor",
     "Event",
     "Finished",

@@ -137,6 +137,10 @@ class JobQueue(Protocol):
         """
         ...
 
+    def paused(self) -> set[str]:
+        """The names of the partitions nobody is to claim from."""
+        ...
+
     def finish(self, lease: Lease, finished: Sequence[Finished]) -> int:
         """Ends jobs in order: frames into the log, jobs gone, ledger moved, in one step.
 

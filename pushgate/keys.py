@@ -9,6 +9,7 @@
 | `workers` | sorted set | formatter processes by when they were last seen (ms) |
 | `attempts` | hash | `<p>:<entry id>` -> how often the job was claimed |
 | `put:<event id>` | string, expires | the event was put; a second put is dropped |
+| `paused` | set | partitions nobody is to claim from |
 | `dead` | stream | jobs given up, with the reason |
 | `log` | stream | all frames in order |
 | `channel:<name>` | stream, expires | one channel's recent frames, with the log's entry ids |
@@ -53,6 +54,7 @@ class Keys:
         self.fence = prefix + "fence"
         self.workers = prefix + "workers"
         self.attempts = prefix + "attempts"
+        self.paused = prefix + "paused"
         self.dead = prefix + "dead"
         self.log = prefix + "log"
         self.epoch = prefix + "epoch"

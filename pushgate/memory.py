@@ -229,6 +229,10 @@ class MemoryJobQueue:
         with self._changed:
             return self._changed.wait_for(ready, timeout=seconds)
 
+    def paused(self) -> set[str]:
+        """See `JobQueue.paused`: nobody can pause a partition of this queue."""
+        return set()
+
     def finish(self, lease: Lease, finished: Sequence[Finished]) -> int:
         """See `JobQueue.finish`."""
         with self._changed:

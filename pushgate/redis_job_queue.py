@@ -117,6 +117,11 @@ class RedisJobQueue:
         found: Any = self._client.xread(streams, count=1, block=block)
         return {names[key] for key, _ in found or ()}
 
+    def paused(self) -> set[str]:
+        """See `JobQueue.paused`."""
+        names: Any = self._client.smembers(self._keys.paused)
+        return {name.decode() for name in names}
+
     def finish(self, lease: Lease, finished: Sequence[Finished]) -> int:
         """See `JobQueue.finish`."""
         partition = lease.name

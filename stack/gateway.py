@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.health import UnixConnection
+from stack.health import UnixConnection, page_is_served_by
 from stack.platform import REPOSITORY, Platform
 from stack.process import Process, wait_until
 
@@ -121,10 +121,7 @@ class Gateway:
 
     def is_ready(self) -> bool:
         """Whether the gateway follows the log."""
-        try:
-            return self.private("GET", "/readyz").status == 200
-        except OSError:
-            return False
+        return page_is_served_by(self.private_socket, "/readyz")
 
     def start(self, deadline_seconds: float = 15) -> None:
         """Start nginx and return when it follows the log; raises StackError when it does not."""

@@ -1,6 +1,7 @@
 """What `make run` can be told by environment variables, checked before anything is started."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from stack.platform import REPOSITORY
 # A unix socket's path has 107 bytes at most; the longest name put behind the folder's is
 # `/supervisor.sock.<pid>`.
 _STATE_DIR_BYTES = 107 - len("/supervisor.sock.1234567")
+# nginx/render.sh writes the folder's name into nginx' configuration as it is.
+_FOLDER = re.compile(r"[A-Za-z0-9._/@%+=,-]+")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class RunSettings:
             raise StackError(
                 f"STATE_DIR {state_dir}: longer than {_STATE_DIR_BYTES} bytes, which leaves no "
                 "room for a unix socket's name in it; set STATE_DIR to a shorter path"
+            )
+        if not _FOLDER.fullmatch(str(state_dir)):
+            raise StackError(
+                f"STATE_DIR {state_dir}: only A-Z a-z 0-9 and . _ / @ % + = , - may be in its "
+                "path, which nginx must read; set STATE_DIR to another"
             )
         default_database = f"sqlite:///{quote(str(state_dir / 'site.sqlite3'))}"
         try:

@@ -34,6 +34,18 @@ fail() {
 # The last line the tools wrote, to end a sentence with.
 last_words() { grep -v '^[[:space:]]*$' "$LOG" | tail -n 1; }
 
+# Runs a tool that may be broken off, and ends it when we are told to stop.
+quietly() {
+  "$@" </dev/null >>"$LOG" 2>&1 8>&- &
+  TOOL=$!
+  wait "$TOOL"
+}
+
+stop() {
+  [[ -z ${TOOL:-} ]] || { kill "$TOOL" && wait "$TOOL"; } 2>/dev/null || true
+  fail "told to stop"
+}
+
 read_system() {
   local id="" version="" codename=""
   if [[ -r $OS_RELEASE ]]; then
@@ -124,9 +136,9 @@ unpack_platform() {
   unpacking=$(mktemp --directory .platform/unpacking.XXXXXX)
   chmod 755 "$unpacking"
   # chrootless: nothing is run from the packages, only unpacked, so no rights are needed.
-  mmdebstrap --mode=chrootless --skip=check/empty --variant=extract --include="$packages" \
+  quietly mmdebstrap --mode=chrootless --skip=check/empty --variant=extract --include="$packages" \
     --aptopt='APT::Install-Recommends "false"' "${options[@]}" \
-    trixie "$unpacking" "${sources[@]}" </dev/null >>"$LOG" 2>&1 ||
+    trixie "$unpacking" "${sources[@]}" ||
     fail "mmdebstrap could not fetch Debian 13's packages (is there a network?); put right what" \
       "$LOG says and start again; it ends: $(last_words)"
   local libraries="$unpacking/usr/lib/$LIBRARIES"
@@ -154,12 +166,12 @@ install_python_packages() {
   if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
     [[ -n $PYTHON ]] || find_python
     [[ -n $PYTHON ]] || fail "no Python from 3.11 on with venv was found; install python3-venv"
-    "$PYTHON" -m venv --clear .venv >>"$LOG" 2>&1 ||
+    quietly "$PYTHON" -m venv --clear .venv ||
       fail "$PYTHON could not make .venv; see $LOG; it ends: $(last_words)"
   fi
   rm -f .venv/installed.lock
-  .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --retries 2 \
-    --require-hashes --requirement requirements.lock </dev/null >>"$LOG" 2>&1 ||
+  quietly .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --retries 2 \
+    --require-hashes --requirement requirements.lock ||
     fail "pip could not install requirements.lock (is there a network?); put right what $LOG says" \
       "and start again; it ends: $(last_words)"
   echo "$wanted" >.venv/installed.lock
@@ -176,6 +188,7 @@ exec 8>.platform/lock
 flock --nonblock 8 || { say "waiting for another setup of this checkout"; flock 8; }
 : >"$LOG"
 trap 'rm -rf .platform/unpacking.*' EXIT
+trap stop INT TERM HUP
 rm -rf .platform/unpacking.*
 find_python
 install_packages

@@ -8,6 +8,7 @@ local _M = {}
 function _M.sentence(status, text)
     ngx.status = status
     ngx.header["Content-Type"] = "text/plain; charset=utf-8"
+    ngx.header["Content-Length"] = #text + 1
     ngx.say(text)
     return ngx.exit(ngx.HTTP_OK)
 end
@@ -22,6 +23,7 @@ end
 function _M.json(status, text)
     ngx.status = status
     ngx.header["Content-Type"] = "application/json"
+    ngx.header["Content-Length"] = #text
     ngx.print(text)
     return ngx.exit(ngx.HTTP_OK)
 end

@@ -14,9 +14,10 @@ local tonumber = tonumber
 
 -- A history's key expires this long after the last append.
 local KEEP_SECONDS = 3600
-local PAGE = 200
+local PAGE = 64
 -- More than this in one answer is sent in parts; the client resumes for the next.
 local MOST_BYTES = 4 * 1024 * 1024
+local MOST_PAGES = 200
 
 local _M = {}
 
@@ -91,30 +92,35 @@ local function log_reaches_back(connection, position, oldest_ms)
     if not is_after(last_ms, last_seq, position.ms, position.seq) then
         return true
     end
+    local reaches
     local first = field(info, "first-entry")
-    local untouched = field(info, "entries-added") == field(info, "length")
-    local first_ms, first_seq
     if first then
-        first_ms, first_seq = cursor.parse_id(tostring(first[1]))
+        local ms, seq = cursor.parse_id(tostring(first[1]))
+        reaches = ms and not is_after(ms, seq, position.ms, position.seq)
     end
-    local reaches = untouched
-        or (first_ms and not is_after(first_ms, first_seq, position.ms, position.seq))
+    if not reaches then
+        -- A young log: nothing was cut off it but, perhaps, the entry it was begun with.
+        local ms, seq = cursor.parse_id(tostring(field(info, "max-deleted-entry-id")))
+        local removed = (field(info, "entries-added") or 0) - (field(info, "length") or 0)
+        reaches = removed == 0
+            or (removed == 1 and ms and ms > 0
+                and not is_after(ms, seq, position.ms, position.seq))
+    end
     local next_ms = after[1] and cursor.parse_id(tostring(after[1][1]))
     return (reaches and next_ms and next_ms >= oldest_ms) and true or false
 end
 
--- One page of each channel that has more. `pages` is a list of {name, from, entries, more, bytes}.
+-- Reads one page more of every channel. `pages` is a list of {name, from, entries, more, bytes}.
+-- Those that had no more are read again as well: all channels are read to their ends only when they
+-- are so at one moment, for the newest frame of one says nothing of another's a page ago.
 -- Returns the reason of a reset, or ""; or nil and an error.
 local function read_page(connection, position, pages)
     local keys = config.get().keys
-    local commands, asked = { { "get", keys.epoch }, { "time" } }, {}
+    local commands = { { "get", keys.epoch }, { "time" } }
     for _, page in ipairs(pages) do
-        if page.more then
-            local key = keys:channel(page.name)
-            commands[#commands + 1] = { "xrange", key, "(" .. page.from, "+", "COUNT", PAGE }
-            commands[#commands + 1] = { "xinfo", "STREAM", key }
-            asked[#asked + 1] = page
-        end
+        local key = keys:channel(page.name)
+        commands[#commands + 1] = { "xrange", key, "(" .. page.from, "+", "COUNT", PAGE }
+        commands[#commands + 1] = { "xinfo", "STREAM", key }
     end
     local replies, err = connection:together(commands)
     if not replies then
@@ -133,7 +139,7 @@ local function read_page(connection, position, pages)
             return "history"
         end
     end
-    for i, page in ipairs(asked) do
+    for i, page in ipairs(pages) do
         local raw, info = replies[1 + 2 * i], replies[2 + 2 * i]
         if info[1] ~= false then
             local ms, seq = cursor.parse_id(tostring(field(info, "max-deleted-entry-id")))
@@ -172,7 +178,7 @@ function _M.after(names, position)
             bytes = 0 }
     end
     return redis.with(function(connection)
-        local more = true
+        local more, rounds = true, 0
         while more do
             local reset, err = read_page(connection, position, pages)
             if not reset then
@@ -187,7 +193,8 @@ function _M.after(names, position)
                 bytes = bytes + page.bytes
                 more = more or page.more
             end
-            if bytes > MOST_BYTES then
+            rounds = rounds + 1
+            if bytes > MOST_BYTES or rounds == MOST_PAGES then
                 break
             end
         end

@@ -14,7 +14,18 @@ from typing import Any
 import pytest
 import redis
 
-from pushgate import Event, Keys, Ledger, LogEntry, RedisJobQueue, RedisLog, connect, read_ledger
+from pushgate import (
+    Control,
+    Event,
+    Keys,
+    Ledger,
+    LogEntry,
+    RedisJobQueue,
+    RedisLog,
+    connect,
+    read_ledger,
+)
+from pushgate.job_queue import partition_of
 from pushgate.leases import LEASE_SECONDS
 from stack.platform import REPOSITORY
 from stack.process import Process, wait_until
@@ -197,6 +208,26 @@ def test_partitions_are_shared_evenly_and_move_when_a_worker_dies(site: Site) ->
     assert len(site.frames()) == 40
 
 
+def test_a_paused_partition_waits_while_the_others_go_on(site: Site) -> None:
+    control = Control(site.client, site.keys, PARTITIONS)
+    kept = partition_of("thread:0", PARTITIONS)
+    other = next(
+        name
+        for name in (f"thread:{n}" for n in range(1, 100))
+        if partition_of(name, PARTITIONS) != kept
+    )
+    control.pause(kept)
+    site.start_worker()
+    site.put(*events(5))
+    site.put(*[Event("comment.created", (other,), {"number": n}) for n in range(5)])
+    site.wait_until(lambda: len(site.frames()) == 5, "the other partition is done")
+    assert numbers_by_channel(site.frames()) == {other: [0, 1, 2, 3, 4]}
+    assert site.ledger().queued == 5
+    control.resume(kept)
+    site.wait_until_done()
+    assert numbers_by_channel(site.frames())["thread:0"] == [0, 1, 2, 3, 4]
+
+
 def test_a_worker_that_is_told_to_stop_gives_its_leases_back_at_once(site: Site) -> None:
     worker = site.start_worker()
     site.wait_until(lambda: site.holders(), "the worker holds partitions")
@@ -274,6 +305,13 @@ def test_several_processes_are_replaced_when_they_die_and_end_with_their_parent(
     parent.kill()
     site.wait_until(lambda: not Path(f"/proc/{other}").exists(), "the parent's processes ended")
     site.wait_until(lambda: site.holders() == {}, "and gave their leases back")
+
+
+def test_nothing_was_imported_before_gevent_patched_it(site: Site) -> None:
+    worker = site.start_worker()
+    site.wait_until(lambda: site.holders(), "the worker holds partitions")
+    assert worker.stop() == 0
+    assert "MonkeyPatchWarning" not in worker.log.read_text()
 
 
 def test_a_wrong_command_line_says_what_is_wrong(site: Site) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack.platform import REPOSITORY
+from stack.process import wait_until
 
 NOBODY = 65534
 DEBIAN_12 = "ID=debian\nVERSION_ID=12\nVERSION_CODENAME=bookworm\n"
@@ -32,6 +33,13 @@ class Checkout:
         self.tool("apt-get", "exit 100")
         self.tool("sudo", "exit 1")
         self.system(DEBIAN_12)
+        self.command = ("bash", str(folder / "stack/setup.sh"), "run")
+        self.environment = {
+            **os.environ,
+            "PATH": f"{self._tools}:/usr/bin:/bin",
+            "OS_RELEASE": str(folder / "os-release"),
+            "STATE_DIR": str(folder / "state"),
+        }
 
     def tool(self, name: str, script: str) -> None:
         """Replace a tool by a shell script."""
@@ -60,14 +68,8 @@ class Checkout:
             for path in [self.folder, *self.folder.rglob("*")]:
                 os.chown(path, user, user, follow_symlinks=False)
         return subprocess.run(
-            ["bash", str(self.folder / "stack/setup.sh"), "run"],
-            env={
-                **os.environ,
-                "PATH": f"{self._tools}:/usr/bin:/bin",
-                "OS_RELEASE": str(self.folder / "os-release"),
-                "STATE_DIR": str(self.folder / "state"),
-                **(environment or {}),
-            },
+            self.command,
+            env={**self.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -143,6 +145,29 @@ def test_a_platform_that_cannot_be_fetched_leaves_nothing_half_made(checkout: Ch
     assert f"{checkout.folder}/state/logs/setup.log" in sentence
     assert "no route to host" in sentence
     assert not (checkout.folder / ".platform/debian-13").exists()
+
+
+def test_told_to_stop_it_ends_its_tool_and_leaves_nothing_half_made(checkout: Checkout) -> None:
+    checkout.have_environment()
+    checkout.tool("apt-get", "echo http://mirror.invalid/debian Debian bookworm")
+    checkout.tool(
+        "mmdebstrap", "echo $$ > $STATE_DIR/tool.new; mv $STATE_DIR/tool{.new,}; exec sleep 600"
+    )
+    setup = subprocess.Popen(
+        checkout.command,
+        env=checkout.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    tool = checkout.folder / "state/tool"
+    wait_until(tool.exists, 30, "the tool has been started")
+
+    setup.terminate()
+
+    assert "told to stop" in setup.communicate(timeout=30)[1]
+    assert not Path(f"/proc/{tool.read_text().strip()}").exists()
+    assert not list(checkout.folder.glob(".platform/[!l]*"))
 
 
 def test_a_host_without_a_debian_mirror_is_told_where_to_name_one(checkout: Checkout) -> None:

@@ -33,7 +33,7 @@ def test_a_relative_state_folder_lies_in_the_checkout(tmp_path: Path) -> None:
     assert settings.state_dir == tmp_path / "two"
 
 
-@pytest.mark.parametrize("name", ["state", "with space", "100% sure", "a+b#c?d"])
+@pytest.mark.parametrize("name", ["state", "100%", "a+b@c=d,e"])
 def test_the_database_lies_in_the_state_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
     settings = RunSettings.from_environment({"STATE_DIR": name}, tmp_path)
 
@@ -46,6 +46,12 @@ def test_a_database_named_by_the_user_is_taken(tmp_path: Path) -> None:
     url = "postgres://site@127.0.0.1/site"
 
     assert RunSettings.from_environment({"DATABASE_URL": url}, tmp_path).database_url == url
+
+
+@pytest.mark.parametrize("name", ["with space", "half;way", "$HOME", "caf\u00e9"])
+def test_a_state_folder_that_nginx_would_misread_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StackError, match="may be in its path"):
+        RunSettings.from_environment({"STATE_DIR": name}, tmp_path)
 
 
 @pytest.mark.parametrize("partitions", ["0", "1025", "many"])

@@ -1,0 +1,93 @@
+"""What the world reaches: subscribing, with CORS for the site's own pages, and nothing else."""
+
+import pytest
+
+from loadtest.eventsource import EventSourceClient
+from stack.gateway import Gateway
+from tests.gateway.conftest import DEADLINE_SECONDS, ORIGIN, LogWriter, Subscribe, ask
+
+pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway]
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
+PRIVATE = ("/pub?id=thread:door", "/channels-stats?id=ALL", "/healthz", "/readyz", "/metrics")
+ENGINE = ("/frames?id=thread:door", "/all?id=_all", "/statistics?id=ALL")
+
+
+@pytest.mark.parametrize("target", [*PRIVATE, *ENGINE, "/", "/sub", "/favicon.ico"])
+@pytest.mark.parametrize("method", METHODS)
+def test_everything_but_sub_is_not_found(gateway: Gateway, method: str, target: str) -> None:
+    answer = ask(gateway, method, target, {"Content-Length": "0"})
+    # nginx itself refuses TRACE.
+    assert answer.status == (405 if method == "TRACE" else 404)
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in ("GET", "TRACE")])
+def test_sub_takes_get_and_options_alone(
+    gateway: Gateway, log: LogWriter, channel: str, method: str
+) -> None:
+    answer = ask(gateway, method, f"/sub/{channel}", {"Content-Length": "0"})
+    assert answer.status == (204 if method == "OPTIONS" else 405)
+    assert answer.headers["allow"] == "GET, OPTIONS"
+
+
+def test_no_public_request_publishes(
+    gateway: Gateway, subscribe: Subscribe, log: LogWriter, channel: str
+) -> None:
+    subscriber = subscribe(channel)
+    before = log.now()
+    for method in METHODS:
+        for target in (f"/sub/{channel}", f"/pub?id={channel}", f"/frames?id={channel}"):
+            if (method, target) != ("GET", f"/sub/{channel}"):
+                ask(gateway, method, target, {"Content-Length": "0", "Event-Id": "1"})
+    assert log.now() == before
+    log.append(channel, n=1)
+    subscriber.wait_for(1)
+    assert subscriber.numbers() == [1]
+
+
+def test_a_header_does_not_turn_the_stream_into_polling(
+    gateway: Gateway, log: LogWriter, channel: str
+) -> None:
+    url = f"{gateway.url}/sub/{channel}"
+    with EventSourceClient(url, headers={"X-Nginx-PushStream-Mode": "long-polling"}) as client:
+        events = client.connect()
+        log.append(channel)
+        log.append(channel)
+        for event in client.events(DEADLINE_SECONDS):
+            events.append(event)
+            if len(events) == 2:
+                break
+        assert client.connected
+
+
+def test_a_page_of_the_site_may_read_the_stream(gateway: Gateway, channel: str) -> None:
+    answer = ask(gateway, "OPTIONS", f"/sub/{channel}", {"Origin": ORIGIN})
+    assert answer.status == 204
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert answer.headers["access-control-allow-methods"] == "GET, OPTIONS"
+    assert "Last-Event-ID" in answer.headers["access-control-allow-headers"]
+    assert answer.headers["vary"] == "Origin"
+
+
+def test_refusals_can_be_read_by_the_sites_pages(gateway: Gateway) -> None:
+    answer = ask(gateway, "GET", "/sub/secret:1", {"Origin": ORIGIN})
+    assert answer.status == 403
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        ORIGIN + ".evil.example",
+        ORIGIN + ":80",
+        ORIGIN.upper(),
+        "null",
+        "*",
+        ORIGIN + "/",
+    ],
+)
+def test_no_other_origin_is_let_in(gateway: Gateway, channel: str, origin: str) -> None:
+    answer = ask(gateway, "OPTIONS", f"/sub/{channel}", {"Origin": origin})
+    assert [name for name in answer.headers if name.startswith("access-control")] == []
+    assert answer.headers["vary"] == "Origin"
