@@ -12,9 +12,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+MOST_UNFINISHED_BYTES = 1024 * 1024
+"""Of a block that does not end, of an answer's head, of a chunk's size: then it is no stream."""
+
 
 class EventSourceError(Exception):
     """The server's answer is not an event stream."""
+
+
+def _check_bound(size: int, what: str) -> None:
+    if size > MOST_UNFINISHED_BYTES:
+        raise EventSourceError(f"{what} does not end within {MOST_UNFINISHED_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +61,16 @@ class EventSourceParser:
     _after_carriage_return: bool = False
     _type: str = ""
     _data: list[str] = field(default_factory=list)
+    _data_size: int = 0
     _id: str | None = None
     _any_field: bool = False
 
     def feed(self, data: bytes) -> list[ReceivedEvent]:
-        """Take what was received and return the events it completed."""
+        """Take what was received and return the events it completed.
+
+        Raises:
+            EventSourceError: a block is longer than any of ours.
+        """
         events: list[ReceivedEvent] = []
         if self._after_carriage_return and data.startswith(b"\n"):
             data = data[1:]
@@ -66,6 +79,7 @@ class EventSourceParser:
         self._buffer += data
         if b"\r" in self._buffer:
             self._buffer = self._buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        _check_bound(len(self._buffer) + self._data_size, "a block")
         if b"\n" not in self._buffer:
             return events
         *lines, self._buffer = self._buffer.split(b"\n")
@@ -80,7 +94,11 @@ class EventSourceParser:
     def forget_unfinished(self) -> None:
         """Forget the block that was being received when the connection broke."""
         self._buffer, self._after_carriage_return = b"", False
+        self._begin_block()
+
+    def _begin_block(self) -> None:
         self._type, self._data, self._id, self._any_field = "", [], None, False
+        self._data_size = 0
 
     def _take_line(self, line: bytes) -> None:
         name, _, value_bytes = line.partition(b":")
@@ -91,6 +109,7 @@ class EventSourceParser:
         value = value_bytes.removeprefix(b" ").decode("utf-8", "replace")
         if name == b"data":
             self._data.append(value)
+            self._data_size += len(value)
         elif name == b"event":
             self._type = value
         elif name == b"id":
@@ -110,7 +129,7 @@ class EventSourceParser:
                     self._type or "message", "\n".join(self._data), self.last_event_id, now
                 )
             )
-        self._type, self._data, self._id, self._any_field = "", [], None, False
+        self._begin_block()
 
 
 class _Chunks:
@@ -140,6 +159,7 @@ class _Chunks:
                     break
             line, newline, rest = self._buffer.partition(b"\r\n")
             if not newline:
+                _check_bound(len(line), "a chunk's size")
                 break
             try:
                 size = int(line.split(b";")[0], 16)
@@ -228,6 +248,7 @@ class EventSourceClient:
                 self.close()
                 raise EventSourceError("the connection ended before the answer's head")
             head += data
+            _check_bound(len(head), "the answer's head")
         head, _, rest = head.partition(b"\r\n\r\n")
         self._read_head(head)
         self.parser.forget_unfinished()

@@ -1,6 +1,6 @@
 """`make load`: readers and commenters for a minute, then a report.
 
-Imports locust first, for locust patches the standard library when it is imported.
+Locust patches the standard library when it is imported: everything here is greenlets.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ import os
 import signal
 import sys
 import time
-from types import FrameType
-from typing import NoReturn
 
+import gevent
 from locust.env import Environment
 from locust.log import setup_logging
 
@@ -36,7 +35,9 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit status: 0 when every frame came once, in order, and nothing failed.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Raised here and not in gevent's loop, where a signal may find us.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
     setup_logging("WARNING", None)
     try:
         settings = LoadSettings.from_arguments(arguments, os.environ)
@@ -87,10 +88,6 @@ def _cpu_seconds(target: Target) -> dict[str, float]:
     if target.state_dir is None:
         return {}
     return {**cpu_seconds(target.state_dir), "load test": time.process_time()}
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from loadtest.errors import LoadTestError
 from loadtest.eventsource import EventSourceClient, EventSourceError
 from loadtest.site import Site
+from stack.errors import StackError
 from stack.output import say
 from stack.platform import REPOSITORY
 from stack.process import Process, free_port
@@ -103,6 +104,9 @@ def own(environment: Mapping[str, str]) -> Iterator[Target]:
         process.wait_until_ready(lambda: "\nready http" in _text_of(log), START_SECONDS)
         say(f"driving {target.site_url} with the gateway {target.gateway_url}")
         yield target
+    except StackError:
+        target.keep_logs = True
+        raise
     finally:
         process.stop(STOP_SECONDS)
         if target.keep_logs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 
@@ -28,6 +29,7 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit status: 0 when all could be run.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench", description="Benchmarks.")
     parser.add_argument("names", nargs="*", help=f"all when none is named: {', '.join(BENCHMARKS)}")
     names = parser.parse_args(arguments).names or list(BENCHMARKS)
