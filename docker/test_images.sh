@@ -30,10 +30,14 @@ step() {
   }
 }
 
-if ((EUID != 0)); then
-  command -v sudo >/dev/null ||
-    fail "building images needs root; run as root or install sudo"
-  exec sudo --preserve-env bash docker/test_images.sh
+# With mounts of our own, which end with us.
+if [[ ${1:-} != --own-mounts ]]; then
+  as_root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || fail "building images needs root; run as root or install sudo"
+    as_root=(sudo --preserve-env)
+  fi
+  exec "${as_root[@]}" unshare --mount -- bash docker/test_images.sh --own-mounts
 fi
 [[ -x .venv/bin/python ]] || fail "the Python environment is missing; run: make setup"
 
@@ -46,9 +50,22 @@ trap 'rm -rf "$WORK"' EXIT
 trap 'exit 130' INT TERM HUP
 export TMPDIR=$WORK/tmp
 
-# A store of our own: nobody else's images are seen or touched.
-readonly BUILDAH=(buildah --root "$WORK/store" --runroot "$WORK/run" --storage-driver vfs)
+# The kernel's overlay is three times as fast as copies, but cannot lie upon another overlay.
+storage_driver() {
+  mkdir "$WORK/overlay" "$WORK/overlay"/{lower,upper,work,merged}
+  if mount -t overlay -o "lowerdir=$WORK/overlay/lower,upperdir=$WORK/overlay/upper" \
+    -o "workdir=$WORK/overlay/work" overlay "$WORK/overlay/merged" 2>/dev/null; then
+    umount "$WORK/overlay/merged"
+    echo overlay
+  else
+    echo vfs
+  fi
+}
 
+# A store of our own: nobody else's images are seen or touched.
+BUILDAH=(buildah --root "$WORK/store" --runroot "$WORK/run" --storage-driver "$(storage_driver)")
+readonly BUILDAH
+printf '%s\n' "${BUILDAH[@]}" >"$WORK/buildah"
 
 install_tools() {
   local missing=() package
