@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stack.postgres_server import find_programs
 from stack.process import Process
 
 _ACCOUNT = "postgres"
@@ -23,7 +24,7 @@ class PostgresStandIn:
     def __init__(self, service: Mapping[str, Any], log: Path) -> None:
         self._service = service
         self._environment: Mapping[str, str] = service["environment"]
-        self._programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
+        self._programs = find_programs()
         self._directory = Path(tempfile.mkdtemp(prefix="pushgate-postgres-", dir="/tmp"))
         account = pwd.getpwnam(_ACCOUNT)
         os.chown(self._directory, account.pw_uid, account.pw_gid)

@@ -164,7 +164,9 @@ def test_an_image_holds_nothing_that_was_lent_to_its_build(
     container = composition.containers[part]
     left = container.ask("find", "/etc/pip.conf", "/run/secrets", "-type", "f", "-size", "+0")
     assert left.stdout == ""
-    assert not [word for word in container.image["Env"] if re.match("pip_|https?_proxy", word, re.I)]
+    assert not [
+        word for word in container.image["Env"] if re.match("pip_|https?_proxy", word, re.I)
+    ]
 
 
 def test_a_volumes_folder_belongs_to_the_image_user(composition: Composition) -> None:
