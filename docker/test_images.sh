@@ -11,6 +11,8 @@ readonly PACKAGES=(buildah mmdebstrap iproute2 util-linux postgresql)
 readonly TARGETS=(redis gateway formatter relay site)
 # No step has needed half of it; one that hangs ends.
 readonly STEP_SECONDS=900
+# What runs in the background now.
+CHILD=""
 
 say() { printf 'test-images: %s\n' "$*"; }
 
@@ -19,15 +21,29 @@ fail() {
   exit 1
 }
 
+# Runs a command for so long at the most; in the background, for only so do traps work at once.
+bounded() {
+  timeout --kill-after=15 "$STEP_SECONDS" "$@" </dev/null &
+  CHILD=$!
+  wait "$CHILD"
+}
+
 # Runs a step with its output in the log; names the step and shows the log's end when it fails.
 step() {
   local what=$1
   shift
   say "$what"
-  timeout --foreground --kill-after=15 "$STEP_SECONDS" "$@" </dev/null >>"$LOG" 2>&1 || {
+  bounded "$@" >>"$LOG" 2>&1 || {
     tail -n 25 "$LOG" >&2
     fail "$what"
   }
+}
+
+# Whatever runs then ends, and all that was made goes.
+clean_up() {
+  [[ -z $CHILD ]] || ! kill "$CHILD" 2>/dev/null || wait "$CHILD" || true
+  # A container's process may still be ending.
+  rm -rf "$WORK" 2>/dev/null || { sleep 2; rm -rf "$WORK"; }
 }
 
 # With mounts of our own, which end with us.
@@ -46,7 +62,7 @@ readonly WORK LOG=$WORK/log
 # Others must reach the programs of the containers, not what is lent to their builds.
 chmod 711 "$WORK"
 install --directory --mode=700 "$WORK/lent" "$WORK/tmp"
-trap 'rm -rf "$WORK"' EXIT
+trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 export TMPDIR=$WORK/tmp
 
@@ -138,9 +154,9 @@ read_compose_file() {
     "$container" -- sh -c \
     'apt-get update -qq && apt-get install -qq --yes --no-install-recommends docker-compose'
   say "asking docker-compose what it makes of docker/compose.yaml"
-  "${BUILDAH[@]}" run --isolation chroot --volume "$PWD/docker:/mnt/docker:ro" "$container" -- \
-    docker-compose --env-file /dev/null --file /mnt/docker/compose.yaml config --format json \
-    >"$WORK/compose.json" 2>>"$LOG" </dev/null || {
+  bounded "${BUILDAH[@]}" run --isolation chroot --volume "$PWD/docker:/mnt/docker:ro" \
+    "$container" -- docker-compose --env-file /dev/null --file /mnt/docker/compose.yaml \
+    config --format json >"$WORK/compose.json" 2>>"$LOG" || {
     tail -n 5 "$LOG" >&2
     fail "docker-compose refuses docker/compose.yaml"
   }
@@ -151,8 +167,7 @@ try_images() {
   say "starting the containers"
   # The test's own files belong to root: keep them out of the checkout.
   STATE_DIR=$WORK/state PYTHONDONTWRITEBYTECODE=1 PUSHGATE_IMAGES=$WORK \
-    timeout --foreground --kill-after=15 "$STEP_SECONDS" \
-    unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh \
+    bounded unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh \
     .venv/bin/python -m pytest -p no:cacheprovider --basetemp "$WORK/pytest" tests/images
 }
 

@@ -28,7 +28,9 @@ class Composition:
         self.containers: dict[str, Container] = {}
         self._buildah = tuple((folder / "buildah").read_text(encoding="utf-8").split())
         self._logs = logs
-        self._postgres = PostgresStandIn(self.services["postgres"], logs / "postgres.log")
+        self._postgres = PostgresStandIn(
+            self.services["postgres"], folder / "postgres", logs / "postgres.log"
+        )
 
     @property
     def names(self) -> frozenset[str]:

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,18 @@ _ASK_SECONDS = 30.0
 
 
 class PostgresStandIn:
-    """A PostgreSQL server with the database, user and password that compose.yaml asks for."""
+    """A PostgreSQL server with the database, user and password that compose.yaml asks for.
 
-    def __init__(self, service: Mapping[str, Any], log: Path) -> None:
+    Args:
+        directory: for its files; made anew. Others must be able to look into the folder above.
+    """
+
+    def __init__(self, service: Mapping[str, Any], directory: Path, log: Path) -> None:
         self._service = service
         self._environment: Mapping[str, str] = service["environment"]
         self._programs = find_programs()
-        self._directory = Path(tempfile.mkdtemp(prefix="pushgate-postgres-", dir="/tmp"))
+        self._directory = directory
+        self._directory.mkdir(mode=0o700)
         account = pwd.getpwnam(_ACCOUNT)
         os.chown(self._directory, account.pw_uid, account.pw_gid)
         # The kernel forgets the parent's death signal when the user changes.
