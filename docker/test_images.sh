@@ -165,9 +165,11 @@ read_compose_file() {
 
 try_images() {
   say "starting the containers"
-  # The test's own files belong to root: keep them out of the checkout.
+  # Network and processes are of a namespace that ends with the tests, however those end. The
+  # tests' own files belong to root: keep them out of the checkout.
   STATE_DIR=$WORK/state PYTHONDONTWRITEBYTECODE=1 PUSHGATE_IMAGES=$WORK \
-    bounded unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh \
+    bounded unshare --net --pid --fork --kill-child --mount-proc -- \
+    sh -c 'ip link set lo up && exec "$@"' sh \
     .venv/bin/python -m pytest -p no:cacheprovider --basetemp "$WORK/pytest" tests/images
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(scope="session")
 def composition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composition]:
     """Every service of compose.yaml, started in its order and healthy."""
+    # Asked to end, we stop the containers first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = os.environ.get("PUSHGATE_IMAGES")
     assert folder, "these tests need built images; run: make test-images"
     services = Composition(Path(folder), tmp_path_factory.mktemp("logs"))
