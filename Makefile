@@ -43,5 +43,5 @@ load: setup  ## 500 readers, 10 commenters, a minute, every frame checked (READE
 bench: setup  ## how long a frame takes from the API's answer to a subscriber
 	@exec $(PYTHON) -m loadtest.bench
 
-test-images:  ## build the container images and ask their health checks
+test-images: setup  ## build the container images and try them together; needs no engine
 	@exec docker/test_images.sh
