@@ -23,7 +23,7 @@ def is_alive(pid: int) -> bool:
 
 def test_workers_killed_one_after_the_other_cost_no_frame(own_gateway: OwnGateway) -> None:
     """One of the two is the tail; the other one's subscribers stay connected."""
-    crowd = Crowd(own_gateway, 41, size=12, pause_seconds=0.005)
+    crowd = Crowd(own_gateway, 41, size=12, batch=8, pause_seconds=0.005)
     crowd.start()
     for _ in range(2):
         for pid in own_gateway.gateway.worker_pids:
@@ -38,7 +38,7 @@ def test_workers_killed_one_after_the_other_cost_no_frame(own_gateway: OwnGatewa
 def test_subscribers_that_stay_get_each_frame_once_when_the_tail_changes_hands(
     own_gateway: OwnGateway,
 ) -> None:
-    crowd = Crowd(own_gateway, 43, size=12, pause_seconds=0.005, stays=True)
+    crowd = Crowd(own_gateway, 43, size=12, batch=8, pause_seconds=0.005, stays=True)
     crowd.start()
     for pid in own_gateway.gateway.worker_pids:
         crowd.wait_for_frames(300)
@@ -49,7 +49,7 @@ def test_subscribers_that_stay_get_each_frame_once_when_the_tail_changes_hands(
 
 def test_reloads_cost_no_frame_and_leave_no_old_worker(own_gateway: OwnGateway) -> None:
     gateway = own_gateway.gateway
-    crowd = Crowd(own_gateway, 47, size=12, pause_seconds=0.005)
+    crowd = Crowd(own_gateway, 47, size=12, batch=8, pause_seconds=0.005)
     crowd.start()
     for _ in range(3):
         before = set(gateway.worker_pids)
@@ -69,7 +69,7 @@ def test_a_killed_master_leaves_no_worker_and_can_be_started_again(
     own_gateway: OwnGateway,
 ) -> None:
     gateway = own_gateway.gateway
-    crowd = Crowd(own_gateway, 53, size=8, pause_seconds=0.005)
+    crowd = Crowd(own_gateway, 53, size=8, batch=8, pause_seconds=0.005)
     crowd.start()
     workers = gateway.worker_pids
     gateway.kill()
