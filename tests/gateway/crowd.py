@@ -64,7 +64,7 @@ class Wanderer(threading.Thread):
     def run(self) -> None:
         """Connects again and again until the last frame is there."""
         while not self.has_last_frame() and time.monotonic() < self.give_up_at:
-            until = len(self.events) + self._random.randint(0, 300)
+            until = len(self.events) + self._random.randint(0, 600)
             with contextlib.suppress(OSError, EventSourceError):
                 self._take(self.client.connect())
                 self.connects += 1

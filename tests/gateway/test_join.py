@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway, pytest.mark.time
 def test_everybody_gets_everything_once_in_order_however_they_come_and_go(
     own_gateway: OwnGateway, seed: int
 ) -> None:
-    crowd = Crowd(own_gateway, seed)
+    crowd = Crowd(own_gateway, seed, size=16)
     crowd.start()
-    crowd.wait_for_frames(15_000)
+    crowd.wait_for_frames(6_000)
     crowd.finish()
     assert sum(wanderer.connects for wanderer in crowd.wanderers) > 2 * len(crowd.wanderers)
 

@@ -196,17 +196,17 @@ def test_a_long_history_comes_in_parts_without_a_gap(
     subscribe: Subscribe, log: LogWriter, channel: str
 ) -> None:
     start = log.now()
-    for n in range(60):
+    for n in range(150):
         log.append(channel, n=n, text="x" * 65536)
     subscriber = subscribe(channel, cursor=start)
     connects = 1
-    while len(subscriber.events) < 60:
+    while len(subscriber.events) < 150:
         subscriber.events += subscriber.client.events(0.5)
         if not subscriber.client.connected:
             subscriber.connect()
             connects += 1
     assert connects > 1
-    assert subscriber.numbers() == list(range(60))
+    assert subscriber.numbers() == list(range(150))
 
 
 def test_malformed_log_entries_are_skipped_and_the_stream_goes_on(
