@@ -54,9 +54,12 @@ def test_subscribers_that_stay_get_each_frame_once_when_the_tail_changes_hands(
     crowd.finish()
 
 
-def test_reloads_cost_no_frame_and_leave_no_old_worker(own_gateway: OwnGateway) -> None:
+@pytest.mark.parametrize("stays", [False, True])
+def test_reloads_cost_no_frame_and_leave_no_old_worker(
+    own_gateway: OwnGateway, stays: bool
+) -> None:
     gateway = own_gateway.gateway
-    crowd = Crowd(own_gateway, 47, size=12, batch=8, pause_seconds=0.005)
+    crowd = Crowd(own_gateway, 47, size=12, batch=8, pause_seconds=0.005, stays=stays)
     crowd.start()
     for _ in range(3):
         before = set(gateway.worker_pids)
