@@ -14,13 +14,18 @@ shift
 "$(dirname "$0")/render.sh" "$output"
 
 pid_file=${PUSHGATE_PID_FILE:-$PUSHGATE_STATE_DIR/gateway.pid}
-# The number may be another process' by now, or our own in a container.
+# The number may be another process' by now, or our own in a container. A program run through its
+# loader goes by the loader's name.
 if [ -s "$pid_file" ]; then
   pid=$(cat "$pid_file")
-  if [ "$pid" != $$ ] && grep -qs nginx "/proc/$pid/cmdline"; then
-    echo "start.sh: a gateway runs already, pid $pid of $pid_file; stop it first" >&2
-    exit 1
-  fi
+  name=
+  [ "$pid" = $$ ] || read -r name 2>/dev/null <"/proc/$pid/comm" || name=
+  case $name in
+    nginx* | ld-linux*)
+      echo "start.sh: a gateway runs already, pid $pid of $pid_file; stop it first" >&2
+      exit 1
+      ;;
+  esac
 fi
 rm -f "$pid_file" "$PUSHGATE_STATE_DIR/engine.sock" \
   "${PUSHGATE_PRIVATE_SOCKET:-$PUSHGATE_STATE_DIR/private.sock}"

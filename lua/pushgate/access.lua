@@ -8,12 +8,15 @@ local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
 local frames = require("pushgate.sse.frames")
+local generation = require("pushgate.generation")
 local subscribe = require("pushgate.subscribe")
 
 local PREFIX = "/sub/"
 local ALLOWED = "GET, OPTIONS"
 -- When something behind the gateway is away, everybody comes back: not all at once.
 local AWAY_MIN_MS, AWAY_MAX_MS = 5000, 15000
+-- An old worker, at a reload, takes nobody in; a new one is there already.
+local OLD_MIN_MS, OLD_MAX_MS = 100, 1000
 
 local _M = {}
 
@@ -90,6 +93,10 @@ function _M.run()
     ngx.req.clear_header("X-Nginx-PushStream-Mode")
     ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
     ngx.header["X-Accel-Buffering"] = "no"
+    if not generation.is_current() then
+        ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
+        return ngx.exit(ngx.HTTP_OK)
+    end
     local module_path, err = subscribe.prepare(requested, cursor_text())
     if not module_path then
         return come_back_later(err)

@@ -16,7 +16,7 @@ local tonumber = tonumber
 local KEEP_SECONDS = 3600
 local PAGE = 64
 -- More than this in one answer is sent in parts; the client resumes for the next.
-local MOST_BYTES = 4 * 1024 * 1024
+local MOST_BYTES = 1024 * 1024
 local MOST_PAGES = 200
 
 local _M = {}

@@ -36,6 +36,7 @@ local config = require("pushgate.config")
 local cursor = require("pushgate.cursor")
 local engine = require("pushgate.engine.push_stream")
 local frames = require("pushgate.sse.frames")
+local generation = require("pushgate.generation")
 local history = require("pushgate.history")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
@@ -177,6 +178,7 @@ end
 -- `cursor_text` is what the client brought along, or nil.
 -- Returns the module's path; or nil and an error (the client may come back).
 function _M.prepare(requested, cursor_text)
+    generation.settle()
     local names, counts = {}, {}
     for i, channel in ipairs(requested) do
         names[i] = channel.name

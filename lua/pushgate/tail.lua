@@ -13,12 +13,12 @@ local config = require("pushgate.config")
 local cursor = require("pushgate.cursor")
 local engine = require("pushgate.engine.push_stream")
 local frames = require("pushgate.sse.frames")
+local generation = require("pushgate.generation")
 local history = require("pushgate.history")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
 local redis = require("pushgate.redis")
 
-local exiting = ngx.worker.exiting
 local sleep = ngx.sleep
 local state = ngx.shared.pushgate_state
 
@@ -32,6 +32,11 @@ local RUN_SECONDS = 60
 local BACKOFF_MIN_SECONDS, BACKOFF_MAX_SECONDS = 0.05, 2
 
 local _M = {}
+
+-- Whether this worker is on its way out: it may be so before nginx tells it.
+local function exiting()
+    return ngx.worker.exiting() or not generation.is_current()
+end
 
 local function holder()
     return tostring(ngx.worker.pid())

@@ -5,6 +5,7 @@
 local ffi = require("ffi")
 
 local config = require("pushgate.config")
+local generation = require("pushgate.generation")
 local redis = require("pushgate.redis")
 local tail = require("pushgate.tail")
 
@@ -19,6 +20,7 @@ local _M = {}
 -- In the master, so that a wrong setting or a missing file stops the start.
 function _M.load()
     config.load()
+    generation.load()
     redis.load_scripts({ "epoch", "move_epoch", "publish" })
 end
 
@@ -33,6 +35,7 @@ end
 
 function _M.start()
     die_with_master()
+    generation.start()
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
     tail.start()
 end

@@ -18,9 +18,7 @@ LAST = "thread:last"
 class Publisher(threading.Thread):
     """Appends frames to random channels, batch after batch, until told to stop."""
 
-    def __init__(
-        self, log: LogWriter, seed: int, batch: int = 50, pause_seconds: float = 0
-    ) -> None:
+    def __init__(self, log: LogWriter, seed: int, batch: int, pause_seconds: float) -> None:
         super().__init__(daemon=True)
         self._log = log
         self._random = random.Random(seed)
@@ -66,7 +64,7 @@ class Wanderer(threading.Thread):
     def run(self) -> None:
         """Connects again and again until the last frame is there."""
         while not self.has_last_frame() and time.monotonic() < self.give_up_at:
-            until = len(self.events) + self._random.randint(0, 300)
+            until = len(self.events) + self._random.randint(0, 600)
             with contextlib.suppress(OSError, EventSourceError):
                 self._take(self.client.connect())
                 self.connects += 1
@@ -92,7 +90,15 @@ class Wanderer(threading.Thread):
 
 
 class Crowd:
-    """A publisher and its subscribers."""
+    """A publisher and its subscribers.
+
+    Args:
+        seed: decides who subscribes to what and when everybody leaves.
+        size: how many subscribers.
+        batch: frames are published in batches of 1 to this many.
+        pause_seconds: the publisher waits this long between two batches.
+        stays: subscribers leave only when their connection breaks.
+    """
 
     def __init__(
         self,
@@ -100,11 +106,12 @@ class Crowd:
         seed: int,
         *,
         size: int = 24,
+        batch: int = 50,
         pause_seconds: float = 0,
         stays: bool = False,
     ) -> None:
         self.own = own
-        self.publisher = Publisher(own.log, seed, pause_seconds=pause_seconds)
+        self.publisher = Publisher(own.log, seed, batch, pause_seconds)
         self.wanderers = [Wanderer(own, seed + 1 + n, stays=stays) for n in range(size)]
 
     def start(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,21 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+def wait_until_gone(pids: Iterable[int]) -> None:
+    wait_until(
+        lambda: not [pid for pid in pids if is_alive(pid)], DEADLINE_SECONDS, f"{pids} are gone"
+    )
+
+
 def test_workers_killed_one_after_the_other_cost_no_frame(own_gateway: OwnGateway) -> None:
     """One of the two is the tail; the other one's subscribers stay connected."""
-    crowd = Crowd(own_gateway, 41, size=12, pause_seconds=0.005)
+    crowd = Crowd(own_gateway, 41, size=12, batch=8, pause_seconds=0.005)
     crowd.start()
     for _ in range(2):
         for pid in own_gateway.gateway.worker_pids:
             crowd.wait_for_frames(500)
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda pid=pid: not is_alive(pid), DEADLINE_SECONDS, f"{pid} is gone")
+            wait_until_gone({pid})
             crowd.wait_for_frames(500)
             own_gateway.log.wait_until_followed_past(own_gateway.log.now())
     crowd.finish()
@@ -38,7 +45,7 @@ def test_workers_killed_one_after_the_other_cost_no_frame(own_gateway: OwnGatewa
 def test_subscribers_that_stay_get_each_frame_once_when_the_tail_changes_hands(
     own_gateway: OwnGateway,
 ) -> None:
-    crowd = Crowd(own_gateway, 43, size=12, pause_seconds=0.005, stays=True)
+    crowd = Crowd(own_gateway, 43, size=12, batch=8, pause_seconds=0.005, stays=True)
     crowd.start()
     for pid in own_gateway.gateway.worker_pids:
         crowd.wait_for_frames(300)
@@ -47,19 +54,18 @@ def test_subscribers_that_stay_get_each_frame_once_when_the_tail_changes_hands(
     crowd.finish()
 
 
-def test_reloads_cost_no_frame_and_leave_no_old_worker(own_gateway: OwnGateway) -> None:
+@pytest.mark.parametrize("stays", [False, True])
+def test_reloads_cost_no_frame_and_leave_no_old_worker(
+    own_gateway: OwnGateway, stays: bool
+) -> None:
     gateway = own_gateway.gateway
-    crowd = Crowd(own_gateway, 47, size=12, pause_seconds=0.005)
+    crowd = Crowd(own_gateway, 47, size=12, batch=8, pause_seconds=0.005, stays=stays)
     crowd.start()
     for _ in range(3):
         before = set(gateway.worker_pids)
         crowd.wait_for_frames(300)
         os.kill(gateway.pid, signal.SIGHUP)
-        wait_until(
-            lambda before=before: not before & set(gateway.worker_pids),
-            DEADLINE_SECONDS,
-            "the old workers are gone",
-        )
+        wait_until_gone(before)
         own_gateway.log.wait_until_followed_past(own_gateway.log.now())
     crowd.finish()
     assert "alert" not in gateway.log.read_text(encoding="utf-8")
@@ -69,15 +75,11 @@ def test_a_killed_master_leaves_no_worker_and_can_be_started_again(
     own_gateway: OwnGateway,
 ) -> None:
     gateway = own_gateway.gateway
-    crowd = Crowd(own_gateway, 53, size=8, pause_seconds=0.005)
+    crowd = Crowd(own_gateway, 53, size=8, batch=8, pause_seconds=0.005)
     crowd.start()
     workers = gateway.worker_pids
     gateway.kill()
-    wait_until(
-        lambda: not [pid for pid in workers if is_alive(pid)],
-        DEADLINE_SECONDS,
-        "the workers are gone with their master",
-    )
+    wait_until_gone(workers)
     crowd.wait_for_frames(500)
     gateway.start()
     crowd.wait_for_frames(500)

@@ -5,7 +5,14 @@ import json
 import pytest
 
 from stack.gateway import Gateway
-from tests.gateway.conftest import DEADLINE_SECONDS, LogWriter, Subscribe, ask
+from tests.gateway.conftest import (
+    DEADLINE_SECONDS,
+    LogWriter,
+    OwnGateway,
+    Subscribe,
+    Subscriber,
+    ask,
+)
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway]
 
@@ -254,3 +261,24 @@ def test_a_bad_address_gets_one_sentence(
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert words in answer.body.decode()
     assert answer.body.count(b"\n") == 1
+
+
+def test_what_lies_behind_a_refused_frame_does_not_overtake_it(own_gateway: OwnGateway) -> None:
+    """The tail hands over in batches; all of these are in one."""
+    log, channel = own_gateway.log, "thread:1"
+    subscriber = Subscriber(own_gateway.client(channel)).connect()
+    ms = int(log.now().partition(".")[2].partition("-")[0]) + 60_000
+    with log.client.pipeline(transaction=True) as together:
+        for n in range(1, 31):
+            text = "x" * 600_000 if n in (10, 11, 20) else "small"
+            line = json.dumps({"n": n, "text": text})
+            fields = {"channels": channel, "frame": f"event: x\ndata: {line}\n\n"}
+            together.xadd(log.keys.log, fields, id=f"{ms}-{n}")
+            together.xadd(log.keys.channel(channel), fields, id=f"{ms}-{n}")
+        together.execute()
+    while len(subscriber.events) < 30:
+        subscriber.events += subscriber.client.events(0.2)
+        if not subscriber.client.connected:
+            subscriber.connect()
+    assert subscriber.numbers() == list(range(1, 31))
+    subscriber.client.close()

@@ -1,0 +1,58 @@
+-- Which reload this worker belongs to, and whether a newer one has begun.
+--
+-- Why it matters: for a tenth of a second nginx runs old and new workers side by side. A message
+-- that an old worker publishes is queued for the new workers, but the old one has no socket to
+-- wake them with; and the module wakes a worker only for the first message of its queue. Such a
+-- worker would never again be woken (seen: "sendmsg() failed (88: Socket operation on
+-- non-socket)"). So old workers publish nothing once new ones have begun, and new workers take
+-- no subscriber until what an old one was just publishing is through.
+--
+-- Phases: load() init, start() init_worker, check() access of snippets/publisher.conf, settle()
+-- access, is_current() all.
+
+local state = ngx.shared.pushgate_state
+
+local SETTLE_SECONDS = 0.5
+
+local _M = {}
+
+-- In the master; every worker forked from it has the same. Set in the dict by the workers only,
+-- because a reload may yet fail after this.
+local mine = 1
+local began_at = 0
+
+function _M.load()
+    mine = (state:get("generation") or 0) + 1
+end
+
+function _M.start()
+    if (state:get("generation") or 0) < mine then
+        state:set("generation", mine)
+    end
+    began_at = ngx.now()
+end
+
+function _M.is_current()
+    return state:get("generation") == mine
+end
+
+-- Refuses to publish in an old worker. The tail comes again, and meets a new one.
+function _M.check()
+    if not _M.is_current() then
+        ngx.header["Connection"] = "close"
+        return ngx.exit(503)
+    end
+end
+
+-- Waits until no old worker can still be publishing.
+function _M.settle()
+    if mine == 1 then
+        return
+    end
+    local left = began_at + SETTLE_SECONDS - ngx.now()
+    if left > 0 then
+        ngx.sleep(left)
+    end
+end
+
+return _M

@@ -1,0 +1,64 @@
+local frames = require("pushgate.sse.frames")
+
+describe("one line of JSON", function()
+    it("is what it was without line ends between tokens", function()
+        assert.equal('{ "a" : [1, 2] }', frames.one_line('{\n"a"\t:\r[1,\n2] }'))
+    end)
+
+    it("keeps strings as they are, escapes too", function()
+        for _, text in ipairs({ '{"a":"\\n"}', '{"a":"\\\\"}', '{"a":"\\""}', '{"\\"{":1}' }) do
+            assert.equal(text, frames.one_line(text))
+        end
+    end)
+
+    it("is refused when a string holds a raw control character", function()
+        for _, text in ipairs({ '{"a":"\n"}', '{"a":"\\\\\r"}', '{"\0":1}' }) do
+            assert.is_nil((frames.one_line(text)))
+        end
+    end)
+
+    it("never holds a line end, whatever comes in", function()
+        math.randomseed(7)
+        local bytes = { "\n", "\r", "\0", '"', "\\", "a", " ", "{", "}" }
+        for _ = 1, 20000 do
+            local parts = {}
+            for i = 1, math.random(1, 12) do
+                parts[i] = bytes[math.random(#bytes)]
+            end
+            local line = frames.one_line(table.concat(parts))
+            -- An escaped line end is left for the JSON reader, which refuses it.
+            if line then
+                assert.is_nil(line:gsub("\\.", ""):find("[\n\r%z]"))
+            end
+        end
+    end)
+end)
+
+describe("a frame from the log", function()
+    it("is one block of an event and its data", function()
+        assert.is_true(frames.is_frame('event: a\ndata: {"b":1}\n\n'))
+    end)
+
+    for _, text in ipairs({
+        "", "event: a\n\n", "data: {}\n\n", "event: a\ndata: {}\n", "event: a\ndata: {}\n\n\n",
+        "event: a\ndata: {}\n\nevent: b\ndata: {}\n\n", "event: a\r\ndata: {}\n\n",
+        "event: a\nid: 1\ndata: {}\n\n", "event: a\nretry: 1\ndata: {}\n\n",
+        "event: a\ndata: {\0}\n\n", "id: 1\nevent: a\ndata: {}\n\n",
+    }) do
+        it("is refused as " .. ("%q"):format(text), function()
+            assert.is_false(frames.is_frame(text))
+        end)
+    end
+end)
+
+describe("what a request may put into a field", function()
+    it("holds nothing that could end the line", function()
+        for byte = 0, 255 do
+            local char = string.char(byte)
+            if not char:find("[%w_.:-]") then
+                assert.is_false(frames.is_event_type("a" .. char .. "b"))
+                assert.is_false(frames.is_event_id("a" .. char .. "b"))
+            end
+        end
+    end)
+end)
