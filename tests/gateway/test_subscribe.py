@@ -1,10 +1,12 @@
 """What a subscriber gets: the prologue, frames in order, what it missed, each once."""
 
 import json
+from typing import Any
 
 import pytest
 
 from stack.gateway import Gateway
+from stack.process import wait_until
 from tests.gateway.conftest import (
     DEADLINE_SECONDS,
     LogWriter,
@@ -272,13 +274,17 @@ def test_what_lies_behind_a_refused_frame_does_not_overtake_it(own_gateway: OwnG
         for n in range(1, 31):
             text = "x" * 600_000 if n in (10, 11, 20) else "small"
             line = json.dumps({"n": n, "text": text})
-            fields = {"channels": channel, "frame": f"event: x\ndata: {line}\n\n"}
+            fields: dict[Any, Any] = {"channels": channel, "frame": f"event: x\ndata: {line}\n\n"}
             together.xadd(log.keys.log, fields, id=f"{ms}-{n}")
             together.xadd(log.keys.channel(channel), fields, id=f"{ms}-{n}")
         together.execute()
-    while len(subscriber.events) < 30:
-        subscriber.events += subscriber.client.events(0.2)
+
+    def all_are_there() -> bool:
         if not subscriber.client.connected:
             subscriber.connect()
+        subscriber.events += subscriber.client.events(0.2)
+        return len(subscriber.events) >= 30
+
+    wait_until(all_are_there, DEADLINE_SECONDS, "all frames are there")
     assert subscriber.numbers() == list(range(1, 31))
     subscriber.client.close()
