@@ -1,6 +1,7 @@
 """What a subscriber gets: the prologue, frames in order, what it missed, each once."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -272,7 +273,7 @@ def test_what_lies_behind_a_refused_frame_does_not_overtake_it(own_gateway: OwnG
         for n in range(1, 31):
             text = "x" * 600_000 if n in (10, 11, 20) else "small"
             line = json.dumps({"n": n, "text": text})
-            fields = {"channels": channel, "frame": f"event: x\ndata: {line}\n\n"}
+            fields: dict[Any, Any] = {"channels": channel, "frame": f"event: x\ndata: {line}\n\n"}
             together.xadd(log.keys.log, fields, id=f"{ms}-{n}")
             together.xadd(log.keys.channel(channel), fields, id=f"{ms}-{n}")
         together.execute()

@@ -17,7 +17,13 @@ def test_there_are_lua_tests() -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.stem)
 def test_spec(spec: Path) -> None:
     ended = subprocess.run(
-        ["luajit", "/usr/bin/busted", "--lpath=./lua/?.lua", "--shuffle", str(spec)],
+        [
+            "luajit",
+            "/usr/bin/busted",
+            "--lpath=./lua/?.lua;./tests/lua/?.lua",
+            "--shuffle",
+            str(spec),
+        ],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
