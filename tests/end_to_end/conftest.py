@@ -139,9 +139,10 @@ def read(system: System) -> Iterator[Callable[..., Reader]]:
         reader.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium. It ends with the module: while it is there, an event loop runs in this
+    thread, and Django refuses to open a database beside one."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         yield browser
