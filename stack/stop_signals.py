@@ -24,6 +24,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self._parent = os.getppid()
+        self._parent_is_make = _name(self._parent) in ("make", "gmake")
         self._blocked_by_parent = _blocked_signals(self._parent)
         for number in self._SIGNALS:
             # Under nohup a terminal that goes away is meant to tell us nothing.
@@ -40,13 +41,16 @@ class StopSignals:
         """Look whether our parent was told to stop and waits for us.
 
         GNU make passes SIGTERM on, but of a SIGINT or SIGHUP it thinks that the terminal sent it to
-        us as well. While it waits for our end it blocks the signal, and that shows.
+        us as well. While it waits for our end it blocks the signal, and that shows. Other parents
+        are not looked at: many block all signals for the moment in which they start a process.
 
         Raises:
             ToldToStop: it was.
         """
         if os.getppid() != self._parent:
             raise ToldToStop
+        if not self._parent_is_make:
+            return
         newly_blocked = _blocked_signals(self._parent) & ~self._blocked_by_parent
         if any(newly_blocked & 1 << (number - 1) for number in (signal.SIGINT, signal.SIGHUP)):
             raise ToldToStop
@@ -54,6 +58,14 @@ class StopSignals:
     def _tell(self, number: int, frame: FrameType | None) -> NoReturn:
         self.ignore()
         raise ToldToStop
+
+
+def _name(pid: int) -> str:
+    """Return a process' name, or "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _blocked_signals(pid: int) -> int:
