@@ -131,7 +131,8 @@ class LiveConnection {
       try {
         await this.#options.onReset(what);
         if (!this.#mendAgain) break;
-      } catch {
+      } catch (error) {
+        console.warn("live.js: the page's data could not be read anew; trying again", error);
         await new Promise((done) => setTimeout(done, delayMs(attempt)));
       }
     }
