@@ -51,7 +51,7 @@ class LiveConnection {
       throw new RangeError(`channels: ${channels.length} names; use 1 to ${MOST_CHANNELS}`);
     }
     this.#seat = new Seat({
-      cursor,
+      cursor: cursor || "",
       channels,
       types: [...new Set(types)],
       join: (circle) => this.#join(circle),
