@@ -20,7 +20,7 @@ MAX_DATA_BYTES = 64 * 1024
 MAX_VERSION = 2**53 - 1
 """The largest integer a browser's number holds exactly."""
 
-RESERVED_DATA_NAMES = frozenset({"event_id", "object", "version", "at"})
+RESERVED_DATA_NAMES = frozenset({"event_id", "object", "version", "at", "channels"})
 """What the frame itself puts beside the event's data."""
 
 RESERVED_TYPES = frozenset({"reset", "error", "open"})
@@ -53,7 +53,8 @@ class Event:
 
     Attributes:
         type: what happened: `comment.created`; also the name the browser listens for.
-        channels: 1-16 names of who is told.
+        channels: 1-16 names of who is told. The frame names them all, so whoever is told by one
+            of them learns of the others.
         data: a JSON object of at most 64 KB encoded. The names in `RESERVED_DATA_NAMES` are
             the frame's own.
         key: events of one key stay in order; the first channel when not given.

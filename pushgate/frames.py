@@ -28,8 +28,9 @@ class Frame:
 def frame_of(event: Event, channels: tuple[str, ...] | None = None) -> Frame:
     """Makes the frame of an event.
 
-    The data line is the event's own data with `event_id`, `object`, `version` and `at` put before
-    it, so that a client can drop what it has and say how long it took.
+    The data line is the event's own data with `event_id`, `object`, `version`, `at` and `channels`
+    put before it, so that a client can drop what it has, say how long it took, and tell apart the
+    channels of one connection.
 
     Args:
         channels: who gets it; the event's own when not given.
@@ -50,6 +51,7 @@ def frame_of(event: Event, channels: tuple[str, ...] | None = None) -> Frame:
             "object": event.object,
             "version": event.version,
             "at": event.at,
+            "channels": channels,
             **event.data,
         }
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django import template
+from django.db.models import Model
 
 from django_hooks.page import page_cursor
+from django_hooks.receivers import registry
 from django_hooks.settings import hooks_settings
 
 register = template.Library()
@@ -24,3 +26,13 @@ def push_cursor() -> str:
 def push_gateway() -> str:
     """Return what comes before `/sub/...`: the setting PUSHGATE["GATEWAY_URL"]."""
     return hooks_settings().gateway_url.rstrip("/")
+
+
+@register.simple_tag
+def push_object(instance: Model) -> str:
+    """Return the name by which events call this instance, `threads.comment:17`.
+
+    It is what `<live-list>` knows its items by: `<li data-key="{% push_object comment %}">`.
+    """
+    hook = registry.hook_of(type(instance))
+    return hook.object(instance) if hook else f"{instance._meta.label_lower}:{instance.pk}"

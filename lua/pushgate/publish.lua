@@ -36,7 +36,7 @@ local function read_body()
 end
 
 -- The body as one line of JSON with the fields every frame has; or nil and what is wrong with it.
-local function data_line(body, event_id)
+local function data_line(body, event_id, names)
     if not body:find("^%s*{") or not ngx.re.find(body, "^", "u") then
         return nil, "the body is not a JSON object in UTF-8"
     end
@@ -59,6 +59,8 @@ local function data_line(body, event_id)
     add("object", '""')
     add("version", "0")
     add("at", '"' .. os.date("!%Y-%m-%dT%H:%M:%SZ") .. '"')
+    -- A name holds nothing that JSON would escape.
+    add("channels", '["' .. table.concat(names, '","') .. '"]')
     local rest = line:match("^%s*{%s*(.*)$")
     if #fields == 0 then
         return "{" .. rest
@@ -176,7 +178,7 @@ function _M.run()
         return answer.sentence(status, sentence)
     end
     local line
-    line, sentence = data_line(body, event_id)
+    line, sentence = data_line(body, event_id, names)
     if not line then
         return answer.sentence(400, sentence)
     end

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from loadtest.eventsource import EventSourceClient, EventSourceError, ReceivedEvent
 from stack.process import wait_until
+from tests.end_to_end.scripted_gateway import ScriptedGateway
 from tests.started_run import StartedRun
 
 DEADLINE_SECONDS = 30
@@ -24,6 +25,11 @@ CHROMIUM_OPTIONS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
+
+
+def until(page: Page, expression: str) -> None:
+    """Waits until the page finds the expression true."""
+    page.wait_for_function(expression, timeout=DEADLINE_SECONDS * 1000)
 
 
 @dataclass(frozen=True)
@@ -147,3 +153,27 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def gateway() -> Iterator[ScriptedGateway]:
+    """A gateway under the test's control."""
+    with ScriptedGateway() as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser's profile: its pages are tabs that may share."""
+    with browser.new_context() as context:
+        yield context
+
+
+@pytest.fixture
+def page(context: BrowserContext, gateway: ScriptedGateway) -> Page:
+    """An empty page of the scripted gateway's origin."""
+    page = context.new_page()
+    page.goto(gateway.url)
+    return page

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import queue
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
-
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from example_site.threads.templatetags.comment_text import comment_text, hue, initial
-from stack.platform import REPOSITORY
+from tests.end_to_end.conftest import until
+from tests.end_to_end.scripted_gateway import ScriptedGateway
 
 pytestmark = pytest.mark.real_browser
 
 CURSOR = "0123abcd.100-0"
-SCRIPTS = {
-    "/live.js": REPOSITORY / "django_hooks/static/django_hooks/live.js",
-    "/comment_text.js": REPOSITORY / "example_site/threads/static/threads/comment_text.js",
-}
 
 CONNECT = """async (cursor) => {
   const { connect } = await import("/live.js");
@@ -41,109 +30,9 @@ CONNECT = """async (cursor) => {
 }"""
 
 
-class Stream:
-    """One subscriber's connection, as the gateway sees it."""
-
-    def __init__(self, path: str, last_event_id: str) -> None:
-        self.query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
-        self.last_event_id = last_event_id
-        self.chunks: queue.Queue[bytes | None] = queue.Queue()
-
-    def send(self, position: int, text: str, version: int, event_id: str = "") -> None:
-        """Send a frame of the comment 1."""
-        data = {
-            "event_id": event_id or f"{position:032x}",
-            "object": "threads.comment:1",
-            "version": version,
-            "text": text,
-        }
-        self.say(f"id: 0123abcd.{position}-0\nevent: comment.created\ndata: {json.dumps(data)}\n\n")
-
-    def say(self, lines: str) -> None:
-        """Send these lines."""
-        self.chunks.put(lines.encode())
-
-    def end(self) -> None:
-        """End the answer, as a gateway that restarts does."""
-        self.chunks.put(None)
-
-
-class Gateway(ThreadingHTTPServer):
-    """Serves the scripts, and streams under the test's control."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.streams: queue.Queue[Stream] = queue.Queue()
-        self.refusals: queue.Queue[int] = queue.Queue()
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def stream(self) -> Stream:
-        """The next connection that comes."""
-        return self.streams.get(timeout=30)
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
-
-    server: Gateway
-
-    def do_GET(self) -> None:
-        """A script, a stream or the empty page."""
-        if self.path.startswith("/sub/"):
-            self._stream()
-            return
-        file = SCRIPTS.get(self.path)
-        content = file.read_bytes() if file else b"<!doctype html><title>A page</title>"
-        self.send_response(200)
-        self.send_header("Content-Type", "text/javascript" if file else "text/html")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _stream(self) -> None:
-        try:
-            status = self.server.refusals.get_nowait()
-        except queue.Empty:
-            status = 200
-        self.send_response(status)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        if status != 200:
-            return
-        stream = Stream(self.path, self.headers.get("Last-Event-ID", ""))
-        self.wfile.write(b"retry: 10\n\n")
-        self.server.streams.put(stream)
-        while (chunk := stream.chunks.get()) is not None:
-            self.wfile.write(chunk)
-            self.wfile.flush()
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    with Gateway() as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
-def page(browser: Browser, gateway: Gateway) -> Iterator[Page]:
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.goto(gateway.url)
-        yield page
-
-
-def until(page: Page, expression: str) -> None:
-    page.wait_for_function(expression, timeout=30_000)
-
-
-def test_it_connects_from_the_pages_cursor_and_is_live(page: Page, gateway: Gateway) -> None:
+def test_it_connects_from_the_pages_cursor_and_is_live(
+    page: Page, gateway: ScriptedGateway
+) -> None:
     page.evaluate(CONNECT, CURSOR)
     assert gateway.stream().query == {"last_event_id": CURSOR}
     until(page, "states.at(-1) === 'live'")
@@ -151,7 +40,9 @@ def test_it_connects_from_the_pages_cursor_and_is_live(page: Page, gateway: Gate
     assert page.evaluate("resets") == []
 
 
-def test_an_event_is_given_once_and_an_older_version_never(page: Page, gateway: Gateway) -> None:
+def test_an_event_is_given_once_and_an_older_version_never(
+    page: Page, gateway: ScriptedGateway
+) -> None:
     page.evaluate(CONNECT, CURSOR)
     stream = gateway.stream()
     stream.send(101, "second", version=2)
@@ -162,7 +53,7 @@ def test_an_event_is_given_once_and_an_older_version_never(page: Page, gateway: 
     assert page.evaluate("events") == ["second", "third"]
 
 
-def test_a_lost_connection_is_taken_up_where_it_ended(page: Page, gateway: Gateway) -> None:
+def test_a_lost_connection_is_taken_up_where_it_ended(page: Page, gateway: ScriptedGateway) -> None:
     page.evaluate(CONNECT, CURSOR)
     stream = gateway.stream()
     stream.send(101, "one", version=1)
@@ -178,7 +69,7 @@ def test_a_lost_connection_is_taken_up_where_it_ended(page: Page, gateway: Gatew
 
 
 def test_a_refusal_that_ends_eventsource_does_not_end_the_page(
-    page: Page, gateway: Gateway
+    page: Page, gateway: ScriptedGateway
 ) -> None:
     page.evaluate(CONNECT, CURSOR)
     stream = gateway.stream()
@@ -193,7 +84,9 @@ def test_a_refusal_that_ends_eventsource_does_not_end_the_page(
     until(page, "events.length === 2")
 
 
-def test_events_wait_while_the_page_reads_its_data_anew(page: Page, gateway: Gateway) -> None:
+def test_events_wait_while_the_page_reads_its_data_anew(
+    page: Page, gateway: ScriptedGateway
+) -> None:
     page.evaluate(CONNECT, CURSOR)
     stream = gateway.stream()
     stream.say('id: 0123abcd.200-0\nevent: reset\ndata: {"reason": "history"}\n\n')
@@ -207,7 +100,7 @@ def test_events_wait_while_the_page_reads_its_data_anew(page: Page, gateway: Gat
     assert page.evaluate("events") == ["after the reset"]
 
 
-def test_reading_anew_is_tried_again_when_it_fails(page: Page, gateway: Gateway) -> None:
+def test_reading_anew_is_tried_again_when_it_fails(page: Page, gateway: ScriptedGateway) -> None:
     page.evaluate(CONNECT, CURSOR)
     gateway.stream().say('event: reset\ndata: {"reason": "epoch"}\n\n')
     until(page, "resets.length === 1")
@@ -217,7 +110,7 @@ def test_reading_anew_is_tried_again_when_it_fails(page: Page, gateway: Gateway)
     until(page, "states.at(-1) === 'live'")
 
 
-def test_a_page_without_a_cursor_reads_its_data_anew(page: Page, gateway: Gateway) -> None:
+def test_a_page_without_a_cursor_reads_its_data_anew(page: Page, gateway: ScriptedGateway) -> None:
     page.evaluate(CONNECT, "")
     assert gateway.stream().query == {}
     until(page, "resets.length === 1")
@@ -225,7 +118,7 @@ def test_a_page_without_a_cursor_reads_its_data_anew(page: Page, gateway: Gatewa
     until(page, "states.at(-1) === 'live'")
 
 
-def test_a_page_says_so_when_the_network_is_gone(page: Page, gateway: Gateway) -> None:
+def test_a_page_says_so_when_the_network_is_gone(page: Page, gateway: ScriptedGateway) -> None:
     page.evaluate(CONNECT, CURSOR)
     gateway.stream()
     until(page, "states.at(-1) === 'live'")
@@ -236,7 +129,7 @@ def test_a_page_says_so_when_the_network_is_gone(page: Page, gateway: Gateway) -
     until(page, "states.at(-1) === 'live'")
 
 
-def test_a_closed_connection_stays_closed(page: Page, gateway: Gateway) -> None:
+def test_a_closed_connection_stays_closed(page: Page, gateway: ScriptedGateway) -> None:
     page.evaluate(CONNECT, CURSOR)
     stream = gateway.stream()
     until(page, "states.at(-1) === 'live'")

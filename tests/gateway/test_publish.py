@@ -31,13 +31,21 @@ def test_a_published_frame_arrives(gateway: Gateway, subscribe: Subscribe, chann
     assert data["text"] == "hi"
     assert (data["event_id"], data["object"], data["version"]) == ("e-1", "", 0)
     assert data["at"]
+    assert data["channels"] == [channel]
 
 
 def test_the_bodys_own_fields_are_kept(
     gateway: Gateway, subscribe: Subscribe, channel: str
 ) -> None:
     subscriber = subscribe(channel)
-    own = {"event_id": "mine", "object": "a.b:1", "version": 7, "at": "then", "n": 1}
+    own = {
+        "event_id": "mine",
+        "object": "a.b:1",
+        "version": 7,
+        "at": "then",
+        "channels": ["a"],
+        "n": 1,
+    }
     publish(gateway, channel, json.dumps(own))
     event = subscriber.wait_for(1)[0]
     assert json.loads(event.data) == own
@@ -86,6 +94,7 @@ def test_an_empty_object_is_a_frame(gateway: Gateway, subscribe: Subscribe, chan
         "object",
         "version",
         "at",
+        "channels",
     }
 
 

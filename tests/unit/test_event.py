@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushgate import Event, InvalidChannel, InvalidEvent
-from pushgate.event import MAX_DATA_BYTES, new_event_id
+from pushgate.event import MAX_DATA_BYTES, RESERVED_DATA_NAMES, new_event_id
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8")),
@@ -18,7 +18,7 @@ json_values = st.recursive(
     max_leaves=10,
 )
 data_names = st.text(st.characters(codec="utf-8")).filter(
-    lambda name: name not in {"event_id", "object", "version", "at"}
+    lambda name: name not in RESERVED_DATA_NAMES
 )
 
 

@@ -30,6 +30,7 @@ def test_the_data_says_which_event_of_which_object_it_is() -> None:
         "object": "t.comment:17",
         "version": 5,
         "at": event.at,
+        "channels": ["thread:1"],
         "id": 17,
     }
 
@@ -38,5 +39,6 @@ def test_a_frame_may_go_to_other_channels_than_the_event() -> None:
     event = Event("comment.created", ("thread:1",), {})
     assert frame_of(event).channels == ("thread:1",)
     assert frame_of(event, ("forum:7", "forum:7", "thread:1")).channels == ("forum:7", "thread:1")
+    assert b'"channels":["forum:7","thread:1"]' in frame_of(event, ("forum:7", "thread:1")).data
     with pytest.raises(InvalidChannel):
         frame_of(event, ("forum 7",))
