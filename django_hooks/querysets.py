@@ -141,16 +141,15 @@ class PushQuerySet(models.QuerySet[ModelT]):
         self, objs: Sequence[ModelT], unique_fields: Collection[str] | None
     ) -> Iterable[Any]:
         """Return the pks of rows that these objects may conflict with, and perhaps of some more."""
-        _begin_to_write(self.db)
-        options = self.model._meta
-        fields = [
-            options.pk if name == "pk" else options.get_field(name) for name in unique_fields or ()
+        names = [
+            getattr(self.model._meta.get_field(name), "attname", name) if name != "pk" else name
+            for name in unique_fields or ()
         ]
-        for some in _parts(objs, _most_parameters(self.db) // max(len(fields), 1)):
-            matches = {
-                f"{field.attname}__in": {getattr(obj, field.attname) for obj in some}
-                for field in fields
-            }
+        if not names:
+            return
+        _begin_to_write(self.db)
+        for some in _parts(objs, _most_parameters(self.db) // len(names)):
+            matches = {f"{name}__in": [getattr(obj, name) for obj in some] for name in names}
             yield from (
                 _all_rows(self.model, self.db).filter(**matches).values_list("pk", flat=True)
             )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+
+from django_hooks.querysets import PushManager
 
 
 class Thread(models.Model):
@@ -30,7 +34,11 @@ class Comment(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     edited_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    # Whoever reads the thread hears of bulk writes as well.
+    objects: ClassVar[PushManager[Comment]] = PushManager()
+
     class Meta:
+        base_manager_name = "objects"
         indexes = [models.Index(fields=["thread", "-id"], name="comment_newest_of_thread")]
 
     def __str__(self) -> str:
