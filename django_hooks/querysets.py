@@ -19,6 +19,7 @@ from django_hooks.receivers import registry
 from django_hooks.recorder import deletions_together, event_of, record
 from django_hooks.registry import Action, ModelHook
 from django_hooks.switch import disabled_depth
+from pushgate import Event
 
 PKS_IN_A_QUERY = 10_000
 
@@ -70,7 +71,7 @@ class PushQuerySet(models.QuerySet[ModelT]):
         with transaction.atomic(using=using, savepoint=False):
             if not ignore_conflicts and not update_conflicts:
                 created = super().bulk_create(objs, batch_size)
-                _record_all(hooks, created, "created", using)
+                record(_events(hooks, created, "created"), using)
                 return created
             there = set(self._rows_in_the_way(objs, unique_fields)) if update_conflicts else set()
             if not connections[using].features.can_return_rows_from_bulk_insert:
@@ -88,10 +89,10 @@ class PushQuerySet(models.QuerySet[ModelT]):
             # What was there keeps the values that were not updated: told is what the rows hold.
             rows = _rows(self.model, written, using)
             new = [row for row in rows if row.pk not in there]
-            _record_all(hooks, new, "created", using)
             changed = [row for row in rows if row.pk in there]
             concerned = [hook for hook in hooks if hook.watches(update_fields)]
-            _record_all(concerned, changed, "updated", using)
+            told = [*_events(hooks, new, "created"), *_events(concerned, changed, "updated")]
+            record(told, using)
             return result
 
     def update(self, **kwargs: Any) -> int:
@@ -120,7 +121,7 @@ class PushQuerySet(models.QuerySet[ModelT]):
                 self._result_cache = None
             else:
                 updated = super().update(**kwargs)
-            _record_all(hooks, _rows(self.model, pks, using), "updated", using)
+            record(_events(hooks, _rows(self.model, pks, using), "updated"), using)
         return updated
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -220,23 +221,25 @@ class PushQuerySet(models.QuerySet[ModelT]):
         return list(rows.values_list("pk", flat=True))
 
 
-class PushManager(models.Manager.from_queryset(PushQuerySet)):  # type: ignore[misc]
-    """The plain manager, with bulk writes that are told of: `objects = PushManager()`."""
+PushManager = models.Manager.from_queryset(PushQuerySet)
+"""The plain manager, with bulk writes that are told of: `objects = PushManager()`."""
 
 
 def _hooks_told(model: type[Model]) -> Sequence[ModelHook[Any]]:
     return () if disabled_depth() else registry.hooks_told(model)
 
 
-def _record_all(
-    hooks: Iterable[ModelHook[Any]], instances: Sequence[Model], action: Action, using: str
-) -> None:
-    """Record the same action of many instances, each object's events in the order of the hooks."""
+def _events(
+    hooks: Iterable[ModelHook[Any]], instances: Sequence[Model], action: Action
+) -> list[Event]:
+    """Return what is told of the same action of many instances, in their order."""
     told = [hook for hook in hooks if action in hook.actions]
+    if not instances:
+        return []
     for hook in told:
         hook.prepare(instances, action)
     made = (event_of(hook, instance, action) for instance in instances for hook in told)
-    record([event for event in made if event is not None], using)
+    return [event for event in made if event is not None]
 
 
 def _all_rows(model: type[Model], using: str) -> models.QuerySet[Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -35,7 +33,7 @@ class Comment(models.Model):
     edited_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     # Whoever reads the thread hears of bulk writes as well.
-    objects: ClassVar[PushManager[Comment]] = PushManager()
+    objects = PushManager()
 
     class Meta:
         base_manager_name = "objects"

@@ -4,14 +4,13 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('threads', '0001_initial'),
+        ("threads", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='comment',
-            options={'base_manager_name': 'objects'},
+            name="comment",
+            options={"base_manager_name": "objects"},
         ),
     ]
