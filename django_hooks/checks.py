@@ -121,22 +121,32 @@ def check_managers(**_: object) -> list[CheckMessage]:
         return isinstance(manager.get_queryset(), PushQuerySet)
 
     told = dict.fromkeys(model for hook in registry for model in models_from(hook.model))
+    # Children inherit managers: what was said of a parent is not said again.
     found: list[CheckMessage] = []
+    named: set[int] = set()
+    warned: list[type[Model]] = []
     for model in told:
         options = model._meta
-        found += (
-            Warning(
-                f"{options.label}.{manager.name}: bulk_create(), bulk_update() and update() are "
-                "not told",
-                hint="Use PushManager, or derive its queryset from PushQuerySet "
-                "(django_hooks.querysets).",
-                obj=model,
-                id="django_hooks.W004",
+        for manager in options.managers:
+            if manager.creation_counter in named or tells(manager):
+                continue
+            named.add(manager.creation_counter)
+            found.append(
+                Warning(
+                    f"{options.label}.{manager.name}: bulk_create(), bulk_update() and update() "
+                    "are not told",
+                    hint="Use PushManager, or derive its queryset from PushQuerySet "
+                    "(django_hooks.querysets).",
+                    obj=model,
+                    id="django_hooks.W004",
+                )
             )
-            for manager in options.managers
-            if not tells(manager)
-        )
-        if _has_foreign_key(model) and not tells(options.base_manager):
+        if (
+            _has_foreign_key(model)
+            and not tells(options.base_manager)
+            and not issubclass(model, tuple(warned))
+        ):
+            warned.append(model)
             found.append(
                 Warning(
                     f"{options.label}: what Django writes by the base manager is not told: "
