@@ -17,8 +17,8 @@ from django.db.models import Manager, Model
 
 from django_hooks.models import OutboxRow
 from django_hooks.outbox import RELAYED_VENDORS
-from django_hooks.receivers import models_from, registry
-from django_hooks.registry import ACTIONS, ModelHook
+from django_hooks.receivers import registry
+from django_hooks.registry import ACTIONS, ModelHook, models_from
 from django_hooks.relations import ADDED, REMOVED, relation_of
 from django_hooks.settings import HooksSettings, hooks_settings
 from pushgate import InvalidSetting, connect
@@ -55,7 +55,7 @@ def check_settings(**_: object) -> list[CheckMessage]:
     except InvalidSetting as error:
         return [
             Error(
-                f'PUSHGATE["REDIS_URL"]: {error.__cause__ or error}',
+                f'PUSHGATE["REDIS_URL"]: {error.__context__ or error}',
                 hint="Use redis://host:6379/0, rediss://... or unix:///path?db=0.",
                 id="django_hooks.E002",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 
@@ -12,7 +12,7 @@ from django.db.models.signals import class_prepared, post_delete, post_save
 
 from django_hooks import relations
 from django_hooks.recorder import event_of, record, record_deletions
-from django_hooks.registry import ModelHook, Registry
+from django_hooks.registry import ModelHook, Registry, models_from
 from django_hooks.switch import disabled_depth
 
 _own_save_base: dict[type[Model], Callable[..., None] | None] = {}
@@ -76,14 +76,6 @@ def disconnect(hook: ModelHook[Any]) -> None:
         del hook.model.save_base
     else:
         setattr(hook.model, "save_base", own)  # noqa: B010
-
-
-def models_from(model: type[Model]) -> Iterator[type[Model]]:
-    """Return a model, its proxies and its children: who writes one of them writes the model."""
-    if not model._meta.abstract:
-        yield model
-    for child in model.__subclasses__():
-        yield from models_from(child)
 
 
 def connect_late_model(sender: type[Model], **_: object) -> None:

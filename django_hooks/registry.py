@@ -220,3 +220,11 @@ def register(
         return hook_class
 
     return decorate
+
+
+def models_from(model: type[Model]) -> Iterator[type[Model]]:
+    """Return a model, its proxies and its children: who writes one of them writes the model."""
+    if not model._meta.abstract:
+        yield model
+    for child in model.__subclasses__():
+        yield from models_from(child)

@@ -13,10 +13,10 @@ from typing import Any
 from django.core.exceptions import FieldDoesNotExist
 from django.db import connections, transaction
 from django.db.models import ManyToManyField, Model, QuerySet
-from django.db.models.signals import m2m_changed
+from django.db.models.signals import m2m_changed, post_save
 
 from django_hooks.recorder import event_of, record
-from django_hooks.registry import ModelHook
+from django_hooks.registry import ModelHook, models_from
 from django_hooks.switch import disabled_depth
 from pushgate import Event
 
@@ -26,6 +26,10 @@ REMOVED = ".removed"
 _WHAT_HAPPENED = {"post_add": ADDED, "post_remove": REMOVED, "post_clear": REMOVED}
 
 _receivers: dict[ModelHook[Any], list[Relation]] = {}
+
+
+_LOADED = "_django_hooks_loaded"
+"""The name of what marks an instance that `loaddata` is just making."""
 
 
 class Relation:
@@ -54,6 +58,12 @@ class Relation:
         assert isinstance(through, type)
         return through
 
+    def ends(self) -> list[type[Model]]:
+        """Return the models whose managers change the relation."""
+        near, far = self.field.model, self.field.related_model
+        assert isinstance(far, type)
+        return list(dict.fromkeys([*models_from(near), *models_from(far)]))
+
     def __call__(
         self,
         *,
@@ -65,7 +75,7 @@ class Relation:
         **_: object,
     ) -> None:
         """Record a change; `instance` is at the end whose manager was called."""
-        if disabled_depth():
+        if disabled_depth() or _LOADED in instance.__dict__:
             return
         if action == "pre_clear":
             instance.__dict__[self._kept] = self._others(instance, reverse, using)
@@ -148,15 +158,25 @@ def relation_names(hook: ModelHook[Any]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def mark_loaded(*, instance: Model, raw: bool, **_: object) -> None:
+    """Mark what is saved raw: after this `loaddata` sets its relations, and does not say so."""
+    if raw:
+        instance.__dict__[_LOADED] = True
+
+
 def connect(hook: ModelHook[Any]) -> None:
     """Connect the relations a hook names. One that there is not is left to the system checks."""
     found = (relation_of(hook, name) for name in relation_names(hook))
     _receivers[hook] = [relation for relation in found if relation is not None]
     for relation in _receivers[hook]:
         m2m_changed.connect(relation, sender=relation.through, weak=False)
+        for model in relation.ends():
+            post_save.connect(mark_loaded, sender=model, dispatch_uid=id(relation))
 
 
 def disconnect(hook: ModelHook[Any]) -> None:
     """Undo `connect`."""
     for relation in _receivers.pop(hook):
         m2m_changed.disconnect(relation, sender=relation.through)
+        for model in relation.ends():
+            post_save.disconnect(sender=model, dispatch_uid=id(relation))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,14 +170,24 @@ class TestOneByOne:
         author.books.clear()
         assert told(events) == [("updated", "Hers")] * 2
 
-    def test_a_fixtures_rows_are_not_told_of(self, events: CapturedEvents, tmp_path: Any):
+    def test_a_fixtures_rows_and_relations_are_not_told_of(
+        self, events: CapturedEvents, tmp_path: Path, site_database: str
+    ):
+        class TagHook(LibraryHook):
+            """Tells of what a tag is put on."""
+
+            actions = ("books.added",)
+
+        tag = Tag.objects.create(word="red")
+        fields = {"title": "Loaded", "tags": [tag.pk]}
         path = tmp_path / "books.json"
-        path.write_text(
-            '[{"model": "library.book", "pk": 7, "fields": {"title": "Loaded", "tags": []}}]'
-        )
-        call_command("loaddata", str(path), database=Book.objects.db, verbosity=0)
-        assert Book.objects.filter(pk=7).exists()
-        assert told(events) == []
+        path.write_text(json.dumps([{"model": "library.book", "pk": 7, "fields": fields}]))
+        with told_of(Tag=TagHook):
+            call_command("loaddata", str(path), database=site_database, verbosity=0)
+            assert list(Book.objects.get(pk=7).tags.all()) == [tag]
+            assert list(events) == []
+            Book.objects.get(pk=7).tags.clear()
+        assert events.types == ["book.tags.removed"]
 
 
 class BookHookOfTitles(BookHook):

@@ -21,7 +21,6 @@ from example_site.threads.models import Comment
 from example_site.threads.push import CommentHook
 from tests.library.models import Book, Loan, Paperback, Person, Ticket
 
-
 README = Path(checks.__file__).parent / "README.md"
 
 
