@@ -13,4 +13,7 @@ class DjangoHooksConfig(AppConfig):
 
     def ready(self) -> None:
         """Import the `push` module of every app, which registers its hooks."""
+        from django_hooks import checks
+
+        checks.register_checks()
         autodiscover_modules("push")

@@ -47,6 +47,9 @@ _HIGHEST_ID = {
     "sqlite": f"SELECT seq FROM sqlite_sequence WHERE name = '{_TABLE}'",
 }
 
+RELAYED_VENDORS = frozenset(_HIGHEST_ID)
+"""The kinds of database whose outbox the relay can read."""
+
 
 class Outbox:
     """The outbox in the database `alias`.

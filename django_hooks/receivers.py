@@ -8,48 +8,88 @@ from typing import Any
 
 from django.db import router, transaction
 from django.db.models import Model
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import class_prepared, post_delete, post_save
 
-from django_hooks.recorder import record
-from django_hooks.registry import ModelHook, Registry
+from django_hooks import relations
+from django_hooks.recorder import event_of, record, record_deletions
+from django_hooks.registry import ModelHook, Registry, models_from
+from django_hooks.switch import disabled_depth
 
 _own_save_base: dict[type[Model], Callable[..., None] | None] = {}
 
 
 def tell_of_save(
-    sender: type[Model], instance: Model, created: bool, raw: bool, using: str, **_: object
+    sender: type[Model],
+    instance: Model,
+    created: bool,
+    raw: bool,
+    using: str,
+    update_fields: Collection[str] | None,
+    **_: object,
 ) -> None:
     """Record that an instance was created or updated. Raw saves (`loaddata`) are not told of."""
-    hook = registry.hook_of(sender)
-    if hook is not None and not raw:
-        record(hook, instance, "created" if created else "updated", using)
+    if raw or disabled_depth():
+        return
+    events = []
+    for hook in registry.hooks_told(sender):
+        if created or hook.watches(update_fields):
+            event = event_of(hook, instance, "created" if created else "updated")
+            if event is not None:
+                events.append(event)
+    record(events, using)
 
 
 def tell_of_delete(sender: type[Model], instance: Model, using: str, **_: object) -> None:
-    """Record that an instance was deleted. Django takes its pk away only after this."""
-    hook = registry.hook_of(sender)
-    if hook is not None:
-        record(hook, instance, "deleted", using)
+    """Record that an instance was deleted. Django takes its pk away only after this.
+
+    Django deletes a parent in a table of its own by itself, with a signal of its own.
+    """
+    if disabled_depth():
+        return
+    concrete = sender._meta.concrete_model
+    events = []
+    for hook in registry.hooks_told(sender):
+        if hook.model._meta.concrete_model is concrete:
+            event = event_of(hook, instance, "deleted")
+            if event is not None:
+                events.append(event)
+    record_deletions(events, using)
 
 
 def connect(hook: ModelHook[Any]) -> None:
-    """Connect a hook's model to its signals."""
-    model, uid = hook.model, _uid(hook)
-    post_save.connect(tell_of_save, sender=model, dispatch_uid=uid)
-    post_delete.connect(tell_of_delete, sender=model, dispatch_uid=uid)
-    _save_in_a_transaction(model)
+    """Connect the signals of a hook's model and of all models made from it."""
+    for model in models_from(hook.model):
+        _connect_signals(model)
+    relations.connect(hook)
+    _save_in_a_transaction(hook.model)
 
 
 def disconnect(hook: ModelHook[Any]) -> None:
     """Undo `connect`."""
-    model, uid = hook.model, _uid(hook)
-    post_save.disconnect(sender=model, dispatch_uid=uid)
-    post_delete.disconnect(sender=model, dispatch_uid=uid)
-    own = _own_save_base.pop(model)
+    for model in models_from(hook.model):
+        if not registry.hooks_told(model):
+            post_save.disconnect(sender=model, dispatch_uid=_UID)
+            post_delete.disconnect(sender=model, dispatch_uid=_UID)
+    relations.disconnect(hook)
+    own = _own_save_base.pop(hook.model)
     if own is None:
-        del model.save_base
+        del hook.model.save_base
     else:
-        setattr(model, "save_base", own)  # noqa: B010
+        setattr(hook.model, "save_base", own)  # noqa: B010
+
+
+def connect_late_model(sender: type[Model], **_: object) -> None:
+    """Connect a model that was made from a registered one after that was registered."""
+    if registry.hooks_told(sender):
+        _connect_signals(sender)
+
+
+_UID = "django_hooks"
+
+
+def _connect_signals(model: type[Model]) -> None:
+    post_save.connect(tell_of_save, sender=model, dispatch_uid=_UID)
+    post_delete.connect(tell_of_delete, sender=model, dispatch_uid=_UID)
 
 
 def _save_in_a_transaction(model: type[Model]) -> None:
@@ -77,9 +117,7 @@ def _save_in_a_transaction(model: type[Model]) -> None:
     setattr(model, "save_base", save_base)  # noqa: B010
 
 
-def _uid(hook: ModelHook[Any]) -> str:
-    return f"django_hooks:{hook.model._meta.label_lower}"
-
-
 registry = Registry(connect, disconnect)
 """The site's hooks."""
+
+class_prepared.connect(connect_late_model, dispatch_uid=_UID)

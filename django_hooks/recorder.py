@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -12,45 +15,111 @@ from django.db import transaction
 from django.db.models import Model
 
 from django_hooks import connections, wake
-from django_hooks.models import OutboxRow
+from django_hooks.outbox_writer import write_events
 from django_hooks.registry import Action, ModelHook
 from django_hooks.settings import hooks_settings
-from pushgate import Event, PushgateError
+from pushgate import Event, InvalidChannel, InvalidEvent, PushgateError
 
 logger = logging.getLogger(__name__)
 
 
-def record(hook: ModelHook[Any], instance: Model, action: Action, using: str) -> None:
-    """Record that `action` happened to `instance`, in the transaction open on `using`.
+def event_of(
+    hook: ModelHook[Any], instance: Model, action: Action, added_data: Mapping[str, Any] = {}
+) -> Event | None:
+    """Return what the hook tells of `action`, which happened to `instance`; None for nothing.
+
+    Args:
+        hook: the hook.
+        instance: an instance of its model.
+        action: one of `hook.actions`; of another nothing is told.
+        added_data: what stands in the event beside the hook's own data.
 
     Raises:
-        InvalidEvent: what the hook made of it is no event.
+        InvalidEvent: what the hook made of it is no event; the sentence names hook and object.
         InvalidChannel: a channel's name breaks its rule.
     """
     if action not in hook.actions:
-        return
-    channels = tuple(hook.channels(instance, action))
+        return None
+    channels = hook.channels(instance, action)
     if not channels:
+        return None
+    data = hook.data(instance, action)
+    try:
+        return Event(
+            type=hook.type(instance, action),
+            channels=channels,  # type: ignore[arg-type] # any sequence; the event checks it
+            data={**data, **added_data} if added_data else data,
+            key=hook.key(instance, action),
+            object=hook.object(instance),
+            correlation_id=hook.correlation_id(),
+            traceparent=hook.traceparent(),
+            flags=hook.flags(instance, action),
+        )
+    except (InvalidEvent, InvalidChannel) as error:
+        made_by = f"{type(hook).__module__}.{type(hook).__qualname__}"
+        raise type(error)(f"{made_by}, {hook.object(instance)} {action}: {error}") from error
+
+
+def record(events: Sequence[Event], using: str) -> None:
+    """Record events, in order, in the transaction open on the database `using`."""
+    if not events:
         return
-    event = Event(
-        type=hook.type(instance, action),
-        channels=channels,
-        data=hook.data(instance, action),
-        key=hook.key(instance, action),
-        object=hook.object(instance),
-    )
-    if hooks_settings().mode == "outbox":
-        write_to_outbox(event, using)
+    held = _held_deletions.get()
+    if held is not None:
+        held.record()
+    _record_now(events, using)
+
+
+def record_deletions(events: Sequence[Event], using: str) -> None:
+    """Record events, perhaps together with others at the end of `deletions_together`."""
+    held = _held_deletions.get()
+    if held is not None and held.using == using:
+        held.events += events
     else:
+        record(events, using)
+
+
+@contextmanager
+def deletions_together(using: str) -> Iterator[None]:
+    """Record all that is deleted within the block at its end, by one statement for many.
+
+    The block must be within a transaction that an exception undoes as a whole.
+    """
+    held = _HeldDeletions(using)
+    token = _held_deletions.set(held)
+    try:
+        yield
+    finally:
+        _held_deletions.reset(token)
+    held.record()
+
+
+class _HeldDeletions:
+    def __init__(self, using: str) -> None:
+        self.using = using
+        self.events: list[Event] = []
+
+    def record(self) -> None:
+        """Record what was held. What comes after it, of the same object say, stays after it."""
+        events, self.events = self.events, []
+        if events:
+            _record_now(events, self.using)
+
+
+_held_deletions: ContextVar[_HeldDeletions | None] = ContextVar(
+    "django_hooks_deletions", default=None
+)
+
+
+def _record_now(events: Sequence[Event], using: str) -> None:
+    if hooks_settings().mode == "outbox":
+        write_events(events, using)
+        transaction.on_commit(wake.nudge, using=using, robust=True)
+        return
+    for event in events:
         # The row's lock is held: of two writers to one object the later has the later time.
         counted = event.with_version(time.time_ns() // 1000)
         transaction.on_commit(partial(_put, counted), using=using)
-
-
-def write_to_outbox(event: Event, using: str) -> None:
-    """Write the event's outbox row (one INSERT) and have the relay woken when it is committed."""
-    OutboxRow.objects.using(using).create(event=event.to_json().decode())
-    transaction.on_commit(wake.nudge, using=using, robust=True)
 
 
 def _put(event: Event) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db.models import Model
 
-Action = Literal["created", "updated", "deleted"]
+Action = str
+"""`created`, `updated`, `deleted`, or of a many-to-many relation `tags.added`, `tags.removed`."""
+
 ACTIONS: tuple[Action, ...] = ("created", "updated", "deleted")
+
+PKS_TOLD = 500
+"""So many related objects are named in one event; of more, only that there were some."""
 
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -20,13 +25,26 @@ class ModelHook(Generic[ModelT]):
     A subclass defines `channels` and `data`; the rest has defaults. The methods run within the
     save or delete, before it commits. What they raise, and an event of theirs that is not valid,
     undoes it.
+
+    Args:
+        model: what the class is registered for.
     """
 
     actions: ClassVar[Sequence[Action]] = ACTIONS
-    """Of what is told at all."""
+    """Of what is told at all. For a many-to-many relation, by its name on this model (forward or
+    reverse), add `"tags.added"` and `"tags.removed"`."""
+
+    watched_fields: ClassVar[Sequence[str] | None] = None
+    """The fields whose change is told; None is all of them. An update that names its fields
+    (`save(update_fields=...)`, `QuerySet.update`, `bulk_update`) and none of these tells nothing. A
+    plain `save()` does not say what changed and is told always."""
 
     def __init__(self, model: type[ModelT]) -> None:
         self.model = model
+        self._pk_name = model._meta.pk.attname
+        self._type_start = f"{model._meta.model_name}."
+        self._object_start = f"{model._meta.label_lower}:"
+        self._watched = None if self.watched_fields is None else self._both_names_of_watched()
 
     def channels(self, instance: ModelT, action: Action) -> Sequence[str]:
         """Return the names of who is told, or none to tell nobody of this one."""
@@ -39,13 +57,30 @@ class ModelHook(Generic[ModelT]):
         """
         raise NotImplementedError
 
+    def relation_data(
+        self, instance: ModelT, action: Action, pks: Collection[Any]
+    ) -> Mapping[str, Any]:
+        """Return what a change of a many-to-many relation adds to `data`.
+
+        By default `{"pks": [...]}`: which were added or removed, as numbers or text, in order. Of
+        more than `PKS_TOLD` it is `{"pks": null}`, and who wants to know reads them anew.
+
+        Args:
+            pks: of the objects at the other end.
+        """
+        if len(pks) > PKS_TOLD:
+            return {"pks": None}
+        told = [pk if isinstance(pk, int) else str(pk) for pk in pks]
+        return {"pks": sorted(told, key=lambda pk: (isinstance(pk, str), pk))}
+
     def type(self, instance: ModelT, action: Action) -> str:
-        """Return the event's type, `comment.created`."""
-        return f"{self.model._meta.model_name}.{action}"
+        """Return the event's type, `comment.created` or `comment.tags.added`."""
+        return self._type_start + action
 
     def object(self, instance: ModelT) -> str:
         """Return the object's name, `threads.comment:17`."""
-        return f"{self.model._meta.label_lower}:{instance.pk}"
+        pk = getattr(instance, self._pk_name)
+        return self._object_start + (",".join(map(str, pk)) if type(pk) is tuple else str(pk))
 
     def key(self, instance: ModelT, action: Action) -> str:
         """Return the ordering key: events of one key stay in order.
@@ -54,13 +89,49 @@ class ModelHook(Generic[ModelT]):
         """
         return ""
 
+    def flags(self, instance: ModelT, action: Action) -> Mapping[str, bool]:
+        """Return feature flags, evaluated here once; whoever handles the event later sees them."""
+        return {}
+
+    def correlation_id(self) -> str:
+        """Return what the site's logs call the request at hand."""
+        return ""
+
+    def traceparent(self) -> str:
+        """Return the W3C trace the request at hand belongs to."""
+        return ""
+
+    def prepare(self, instances: Sequence[ModelT], action: Action) -> None:
+        """Prepare for `channels` and `data` of many instances, written by one bulk operation.
+
+        A hook that looks at related objects loads them here for all at once, with
+        `prefetch_related_objects(instances, "thread")` say, instead of one by one.
+        """
+
+    def watches(self, update_fields: Collection[str] | None) -> bool:
+        """Return whether an update of these fields (None: nobody knows which) is told."""
+        if update_fields is None or self._watched is None:
+            return True
+        return not self._watched.isdisjoint(update_fields)
+
+    def _both_names_of_watched(self) -> frozenset[str]:
+        """Return `thread` and `thread_id` for either. A name that is no field, a check finds."""
+        names = set(self.watched_fields or ())
+        for name in tuple(names):
+            try:
+                field = self.model._meta.get_field(name)
+            except FieldDoesNotExist:
+                continue
+            names |= {field.name, getattr(field, "attname", field.name)}
+        return frozenset(names)
+
 
 class Registry:
     """The hooks by model, and the switch between a model's signals and its hook.
 
     Args:
-        connect: called with a hook when it is registered.
-        disconnect: called with a hook when it is unregistered.
+        connect: called with a hook when it was registered.
+        disconnect: called with a hook when it was unregistered.
     """
 
     def __init__(
@@ -69,6 +140,7 @@ class Registry:
         disconnect: Callable[[ModelHook[Any]], None],
     ) -> None:
         self._hooks: dict[type[Model], ModelHook[Any]] = {}
+        self._told: dict[type[Model], tuple[ModelHook[Any], ...]] = {}
         self._connect = connect
         self._disconnect = disconnect
 
@@ -76,22 +148,33 @@ class Registry:
         """Tell of `model` as `hook_class` says.
 
         Raises:
-            ImproperlyConfigured: the model is abstract, or is registered already.
+            ImproperlyConfigured: the class is no hook, or the model is abstract, swapped out or
+                registered already.
         """
+        if not (isinstance(hook_class, type) and issubclass(hook_class, ModelHook)):
+            raise ImproperlyConfigured(f"{hook_class!r} is not a hook; derive it from ModelHook")
+        name = f"{hook_class.__module__}.{hook_class.__qualname__}"
+        if not (isinstance(model, type) and issubclass(model, Model)):
+            raise ImproperlyConfigured(f"{name}: {model!r} is not a model; register a model class")
         label = model._meta.label
         if model._meta.abstract:
             raise ImproperlyConfigured(
-                f"{hook_class.__qualname__}: {label} is abstract; register the models made from it"
+                f"{name}: {label} is abstract; register the models made from it"
+            )
+        if model._meta.swapped:
+            raise ImproperlyConfigured(
+                f"{name}: {label} is swapped out; register {model._meta.swapped}"
             )
         if model in self._hooks:
             first = type(self._hooks[model])
             raise ImproperlyConfigured(
                 f"{label} is registered twice: by {first.__module__}.{first.__qualname__} and "
-                f"{hook_class.__module__}.{hook_class.__qualname__}; keep one hook per model"
+                f"{name}; keep one hook per model"
             )
         hook = hook_class(model)
-        self._connect(hook)
         self._hooks[model] = hook
+        self._told.clear()
+        self._connect(hook)
 
     def unregister(self, model: type[Model]) -> None:
         """Tell of `model` no more.
@@ -101,11 +184,28 @@ class Registry:
         """
         if model not in self._hooks:
             raise ImproperlyConfigured(f"{model._meta.label} is not registered")
-        self._disconnect(self._hooks.pop(model))
+        hook = self._hooks.pop(model)
+        self._told.clear()
+        self._disconnect(hook)
 
     def hook_of(self, model: type[Model]) -> ModelHook[Any] | None:
-        """Return the model's hook."""
+        """Return the model's own hook."""
         return self._hooks.get(model)
+
+    def hooks_told(self, model: type[Model]) -> tuple[ModelHook[Any], ...]:
+        """Return the hooks that are told of a write through `model`: its own, then its ancestors'.
+
+        An instance of a proxy or of a child with a table of its own is an instance of its parents.
+        """
+        told = self._told.get(model)
+        if told is None:
+            told = tuple(self._hooks[cls] for cls in model.__mro__ if cls in self._hooks)
+            if told:
+                self._told[model] = told
+        return told
+
+    def __iter__(self) -> Iterator[ModelHook[Any]]:
+        return iter(tuple(self._hooks.values()))
 
 
 def register(
@@ -120,3 +220,11 @@ def register(
         return hook_class
 
     return decorate
+
+
+def models_from(model: type[Model]) -> Iterator[type[Model]]:
+    """Return a model, its proxies and its children: who writes one of them writes the model."""
+    if not model._meta.abstract:
+        yield model
+    for child in model.__subclasses__():
+        yield from models_from(child)

@@ -15,6 +15,8 @@ from pushgate import InvalidSetting
 
 MODES = ("outbox", "on_commit")
 
+_KINDS: Mapping[type, str] = {int: "a whole number", str: "text"}
+
 
 @dataclass(frozen=True, slots=True)
 class HooksSettings:
@@ -43,6 +45,14 @@ class HooksSettings:
     retention_seconds: int = 3600
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if type(value) is not kind:
+                raise InvalidSetting(
+                    f"PUSHGATE[{field.name.upper()!r}] is {value!r}: use {_KINDS[kind]}"
+                )
+        if not 1 <= self.partitions <= 1024:
+            raise InvalidSetting(f'PUSHGATE["PARTITIONS"] is {self.partitions}: use 1 to 1024')
         if self.mode not in MODES:
             raise InvalidSetting(f'PUSHGATE["MODE"] is {self.mode!r}: use {" or ".join(MODES)}')
         if self.retention_seconds < 0:
@@ -55,8 +65,10 @@ class HooksSettings:
         Raises:
             InvalidSetting: a name is unknown, or a value is out of its range.
         """
+        if not isinstance(values, Mapping):
+            raise InvalidSetting(f"PUSHGATE is {values!r}: use a dict of settings")
         known = {field.name.upper(): field.name for field in fields(cls)}
-        unknown = sorted(values.keys() - known.keys())
+        unknown = sorted(map(str, values.keys() - known.keys()))
         if unknown:
             raise InvalidSetting(
                 f"PUSHGATE[{unknown[0]!r}] is not known; use one of {', '.join(sorted(known))}"

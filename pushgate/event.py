@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,7 +56,8 @@ class Event:
         channels: 1-16 names of who is told. The frame names them all, so whoever is told by one
             of them learns of the others.
         data: a JSON object of at most 64 KB encoded. The names in `RESERVED_DATA_NAMES` are
-            the frame's own.
+            the frame's own. It is encoded here and now: what is done to the object later, the
+            event's JSON does not show.
         key: events of one key stay in order; the first channel when not given.
         object: what it happened to: `threads.comment:17`.
         version: grows with each event of that object; 0 when nobody counts.
@@ -82,17 +83,17 @@ class Event:
     correlation_id: str = ""
     traceparent: str = ""
     flags: Mapping[str, bool] = field(default_factory=dict)
+    _data_json: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_type(self.type)
         object.__setattr__(self, "channels", _checked_channels(self.channels))
-        _check_data(self.data)
+        object.__setattr__(self, "_data_json", _checked_data(self.data))
         _check_text("key", self.key, 255)
         if not self.key:
             object.__setattr__(self, "key", self.channels[0])
         _check_text("object", self.object, 255)
-        if type(self.version) is not int or not 0 <= self.version <= MAX_VERSION:
-            raise InvalidEvent(f"version {self.version!r}: use a whole number from 0 to 2^53-1")
+        _check_version(self.version)
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
             raise InvalidEvent(f"id {self.id!r}: use 32 lowercase hex digits")
         _check_time(self.at)
@@ -102,7 +103,16 @@ class Event:
 
     def to_json(self) -> bytes:
         """The JSON object that carries the event: one line, UTF-8."""
-        return json_codec.encode({"v": FORMAT_VERSION, **self._as_fields()})
+        text = json_codec.encode_text
+        flags = json_codec.encode(dict(self.flags)).decode() if self.flags else "{}"
+        return (
+            f'{{"v":{FORMAT_VERSION},"type":{text(self.type)},'
+            f'"channels":[{",".join(map(text, self.channels))}],"data":{self._data_json},'
+            f'"key":{text(self.key)},"object":{text(self.object)},"version":{self.version},'
+            f'"id":{text(self.id)},"at":{text(self.at)},'
+            f'"correlation_id":{text(self.correlation_id)},'
+            f'"traceparent":{text(self.traceparent)},"flags":{flags}}}'
+        ).encode()
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Event:
@@ -129,14 +139,17 @@ class Event:
 
     def with_version(self, version: int) -> Event:
         """The same event, counted."""
-        return replace(self, version=version)
+        _check_version(version)
+        # All else has been checked and encoded.
+        counted = object.__new__(Event)
+        for name in _ALL_NAMES:
+            object.__setattr__(counted, name, getattr(self, name))
+        object.__setattr__(counted, "version", version)
+        return counted
 
-    def _as_fields(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _FIELD_ORDER}
 
-
-_FIELD_ORDER = tuple(f.name for f in fields(Event))
-_FIELD_NAMES = frozenset(_FIELD_ORDER)
+_ALL_NAMES = tuple(f.name for f in fields(Event))
+_FIELD_NAMES = frozenset(f.name for f in fields(Event) if f.init)
 
 
 def _check_type(value: object) -> None:
@@ -151,28 +164,38 @@ def _checked_channels(value: object) -> tuple[str, ...]:
         raise InvalidEvent(f"channels {value!r}: use a list of names")
     if not 1 <= len(value) <= MAX_CHANNELS:
         raise InvalidEvent(f"channels: {len(value)} names; use 1 to {MAX_CHANNELS}")
-    if len(set(value)) != len(value):
+    if len(value) > 1 and len(set(value)) != len(value):
         raise InvalidEvent(f"channels {value!r}: a name stands twice")
     return tuple(check_channel(name) for name in value)
 
 
-def _check_data(value: object) -> None:
+def _checked_data(value: object) -> str:
+    """Returns the data's JSON: nothing else says as surely that it has one, and how long it is."""
     if not isinstance(value, Mapping):
         raise InvalidEvent(f"data: use a JSON object, not {type(value).__name__}")
-    taken = RESERVED_DATA_NAMES & value.keys()
-    if taken:
+    if not RESERVED_DATA_NAMES.isdisjoint(value):
+        taken = RESERVED_DATA_NAMES & value.keys()
         raise InvalidEvent(f"data: {', '.join(sorted(taken))} is the frame's own; rename it")
-    if any(not isinstance(name, str) for name in value):
-        raise InvalidEvent("data: use text for every name")
+    for name in value:
+        if not isinstance(name, str):
+            raise InvalidEvent("data: use text for every name")
     try:
-        size = len(json_codec.encode(dict(value)))
+        encoded = json_codec.encode(value if type(value) is dict else dict(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidEvent(f"data is not JSON: {error}") from None
-    if size > MAX_DATA_BYTES:
-        raise InvalidEvent(f"data: {size} bytes encoded; use at most {MAX_DATA_BYTES}")
+    if len(encoded) > MAX_DATA_BYTES:
+        raise InvalidEvent(f"data: {len(encoded)} bytes encoded; use at most {MAX_DATA_BYTES}")
+    return encoded.decode()
+
+
+def _check_version(value: object) -> None:
+    if type(value) is not int or not 0 <= value <= MAX_VERSION:
+        raise InvalidEvent(f"version {value!r}: use a whole number from 0 to 2^53-1")
 
 
 def _check_text(name: str, value: object, longest: int) -> None:
+    if value == "":
+        return
     if not isinstance(value, str) or len(value) > longest or _CONTROL.search(value):
         raise InvalidEvent(
             f"{name} {str(value)[:80]!r}: use at most {longest} characters, no control characters"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NoReturn
+
+encode_text: Callable[[str], str] = json.encoder.encode_basestring
+"""Writes a text as a JSON string; half a surrogate pair is noticed when it becomes UTF-8."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 

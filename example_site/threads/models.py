@@ -6,6 +6,8 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
+from django_hooks.querysets import PushManager
+
 
 class Thread(models.Model):
     """A question or a subject that people talk about."""
@@ -30,7 +32,11 @@ class Comment(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     edited_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    # Whoever reads the thread hears of bulk writes as well.
+    objects = PushManager()
+
     class Meta:
+        base_manager_name = "objects"
         indexes = [models.Index(fields=["thread", "-id"], name="comment_newest_of_thread")]
 
     def __str__(self) -> str:

@@ -216,3 +216,42 @@ class TestModeOnCommit:
             Comment.objects.create(thread=thread, author="Ada", text="Hello")
             raise RuntimeError
         assert self.put == []
+
+
+class HookWithEverything(CommentHook):
+    """Says all that a hook may say."""
+
+    def key(self, instance: Comment, action: str) -> str:
+        return f"author:{instance.author}"
+
+    def flags(self, instance: Comment, action: str) -> dict[str, bool]:
+        return {"markdown": True, "beta": False}
+
+    def correlation_id(self) -> str:
+        return "request-17"
+
+    def traceparent(self) -> str:
+        return "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_key_flags_and_trace_travel_with_the_event(thread: Thread):
+    registry.unregister(Comment)
+    registry.register(Comment, HookWithEverything)
+    try:
+        Comment.objects.create(thread=thread, author="Ada", text="Hello")
+    finally:
+        registry.unregister(Comment)
+        registry.register(Comment, CommentHook)
+    (event,) = events()
+    assert event.key == "author:Ada"
+    assert event.flags == {"markdown": True, "beta": False}
+    assert event.correlation_id == "request-17"
+    assert event.traceparent == "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_the_error_names_the_hook_the_object_and_the_rule(free_hook: None, thread: Thread):
+    with pytest.raises(InvalidChannel) as refused, transaction.atomic():
+        Comment.objects.create(pk=7, thread=thread, author="thread 42", text="Hello")
+    assert str(refused.value).startswith(
+        f"{HookThatMay.__module__}.HookThatMay, threads.comment:7 created: channel 'thread 42': "
+    )

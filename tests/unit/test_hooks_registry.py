@@ -80,3 +80,27 @@ def test_an_unregistered_model_is_as_it_was():
 def test_a_hook_that_says_nothing_of_channels_must_be_finished():
     with pytest.raises(NotImplementedError):
         ModelHook(Thread).channels(Thread(), "created")
+
+
+def test_what_is_no_hook_or_no_model_is_refused():
+    with pytest.raises(ImproperlyConfigured, match="is not a hook; derive it from ModelHook"):
+        register(Thread)(object)  # type: ignore[arg-type]
+    with pytest.raises(ImproperlyConfigured, match="is not a model"):
+        register("threads.Thread")(ThreadHook)  # type: ignore[arg-type]
+    assert registry.hook_of(Thread) is None
+
+
+def test_a_model_made_later_from_a_registered_one_is_connected(registered_thread: None):
+    class Poll(Thread):
+        """Made after its parent was registered."""
+
+        class Meta:
+            proxy = True
+            app_label = "threads"
+
+    try:
+        assert post_save.has_listeners(Poll)
+        assert registry.hooks_told(Poll) == (registry.hook_of(Thread),)
+    finally:
+        del apps.all_models["threads"]["poll"]
+        apps.clear_cache()
