@@ -27,6 +27,12 @@ from django_hooks.models import OutboxIdentity, OutboxRow
 
 _TABLE = OutboxRow._meta.db_table
 
+# More conditions than the one on the index would look selective to a PostgreSQL that has not
+# analysed the table; it would sort the whole backlog for each batch instead of walking the index.
+_ROWS = f"""
+    SELECT id, CASE refused WHEN '' THEN event END FROM "{_TABLE}"
+    WHERE id > %s ORDER BY id LIMIT %s
+"""
 _POSTGRESQL_NEWEST_AND_WRITERS = f"""
     SELECT
         (SELECT max(id) FROM "{_TABLE}" WHERE id > %s),
@@ -119,12 +125,17 @@ class Outbox:
 
     def rows(self, after: int, until: int, count: int) -> Sequence[tuple[int, str]]:
         """Return at most `count` rows with `after` < id <= `until`: (id, event), in order."""
-        return list(
-            OutboxRow.objects.using(self.alias)
-            .filter(id__gt=after, id__lte=until, refused="")
-            .order_by("id")
-            .values_list("id", "event")[:count]
-        )
+        found: list[tuple[int, str]] = []
+        while not found:
+            # Thousands a second pass here; as SQL they cost half of what the ORM's rows do.
+            with self._connection.cursor() as cursor:
+                cursor.execute(_ROWS, [after, count])
+                read = cursor.fetchall()
+            found = [row for row in read if row[1] is not None and row[0] <= until]
+            if len(read) < count or read[-1][0] > until:
+                break
+            after = read[-1][0]
+        return found
 
     def refuse(self, row_id: int, reason: str) -> None:
         """Keep a row out of the stream, with the reason; it stays until somebody looks at it."""

@@ -20,12 +20,14 @@ from django.db import Error as DatabaseError
 
 from django_hooks.connections import Reachability, one_line
 from django_hooks.outbox import Outbox
-from pushgate import Event, JobQueue, Lease, LeaseLost, MarkMoved, PushgateError
+from pushgate import JobQueue, Lease, LeaseLost, MarkMoved, PushgateError
+from pushgate.counting import counted
+from pushgate.job_queue import ForwardedRow
 from pushgate.leases import LEASE_SECONDS, RELAY, RENEW_SECONDS, LeaseStore
 
 logger = logging.getLogger(__name__)
 
-BATCH_ROWS = 500
+BATCH_ROWS = 1000
 # Redis does nothing else while it appends a batch.
 BATCH_BYTES = 4 * 1024 * 1024
 IDLE_SECONDS = 1.0
@@ -277,9 +279,12 @@ class _Stream:
     def _source_name(self) -> str:
         return f"{self._outbox.alias}:{self._outbox.identity()}"
 
-    def _batch(self, rows: Sequence[tuple[int, str]]) -> tuple[list[tuple[str, Event]], int]:
-        """Return (mark, event) of the rows, as many as fit a batch, and how many rows that took."""
-        batch: list[tuple[str, Event]] = []
+    def _batch(self, rows: Sequence[tuple[int, str]]) -> tuple[list[ForwardedRow], int]:
+        """Return the rows as the queue takes them, as many as fit a batch, and how many that took.
+
+        Each has its row's id for its mark and its version.
+        """
+        batch: list[ForwardedRow] = []
         size = taken = 0
         for row_id, text in rows:
             size += len(text)
@@ -287,8 +292,7 @@ class _Stream:
                 break
             taken += 1
             try:
-                event = Event.from_json(text)
-                batch.append((str(row_id), event if event.version else event.with_version(row_id)))
+                batch.append((str(row_id), *counted(text, row_id)))
             except PushgateError as error:
                 # One row nobody can read must not stop those behind it, nor vanish.
                 logger.error(
