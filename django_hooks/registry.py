@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -106,6 +106,9 @@ class Registry:
     def hook_of(self, model: type[Model]) -> ModelHook[Any] | None:
         """Return the model's hook."""
         return self._hooks.get(model)
+
+    def __iter__(self) -> Iterator[ModelHook[Any]]:
+        return iter(tuple(self._hooks.values()))
 
 
 def register(
