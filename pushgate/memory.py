@@ -122,6 +122,12 @@ class MemoryLog:
         """See `Log.cursor`."""
         return Cursor(self._epoch, *self._last)
 
+    def begin_epoch(self, epoch: str) -> Cursor:
+        """See `Log.begin_epoch`."""
+        if epoch == self._epoch:
+            self._epoch = secrets.token_hex(4)
+        return self.cursor()
+
     def after(self, entry_id: str, count: int) -> list[LogEntry]:
         """See `Log.after`."""
         position = _parsed(entry_id)

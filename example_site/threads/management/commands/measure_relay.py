@@ -21,10 +21,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from django_hooks.models import OutboxRow
-from django_hooks.relay import Relay
+from django_hooks.relay import relay_of
 from django_hooks.settings import hooks_settings
 from example_site.threads.models import Comment, Thread
-from pushgate import Event, Keys, Leases, RedisJobQueue, connect
+from pushgate import Event, connect
 
 PLAIN_KEY = "{plain}:jobs:0"
 
@@ -41,15 +41,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, rows: int, rounds: int, **options: Any) -> None:
         """Fill the outbox and move it, both ways in turn."""
-        settings = hooks_settings()
-        client, keys = connect(settings.redis_url), Keys(settings.namespace)
+        client = connect(hooks_settings().redis_url)
         if client.dbsize() > 0 or OutboxRow.objects.exists():
             raise CommandError("The Redis or the outbox is not empty; give it those of a bench.")
         fill(rows)
         ways: dict[str, Callable[[], int]] = {
             "plain": lambda: move_plainly(client),
             "streamed": lambda: move_streamed(client),
-            "relay": lambda: move_by_relay(client, keys, settings.partitions),
+            "relay": move_by_relay,
         }
         spent = {name: Spent() for name in ways}
         for _ in range(rounds):
@@ -143,16 +142,9 @@ def move_streamed(client: redis.Redis) -> int:
     return moved
 
 
-def move_by_relay(client: redis.Redis, keys: Keys, partitions: int) -> int:
+def move_by_relay() -> int:
     """Move what the outbox holds as `manage.py push_relay` does."""
-    relay = Relay(
-        RedisJobQueue(client, keys, partitions=partitions),
-        Leases(client, keys),
-        [connection.alias],
-        "measured",
-        retention_seconds=3600,
-        wait_for_rows=lambda seconds: None,
-    )
+    relay = relay_of(hooks_settings())
     moved = 0
     while (turn := relay.turn()).more:
         moved += turn.moved
