@@ -1,6 +1,10 @@
 """The app: finds every app's `push.py` when Django is ready."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -17,3 +21,16 @@ class DjangoHooksConfig(AppConfig):
 
         checks.register_checks()
         autodiscover_modules("push")
+        from django_hooks import trigger_checks  # noqa: F401 # registers itself
+
+        # With a sender a receiver is called once for each app; ours once for each `migrate`.
+        post_migrate.connect(_install_triggers, sender=self, dispatch_uid="django_hooks.triggers")
+
+
+def _install_triggers(using: str, **_: Any) -> None:
+    """Put the triggers right, so that hooks that leave it to them wait for no second command."""
+    from django_hooks.receivers import registry
+    from django_hooks.triggers import Triggers
+
+    if connections[using].vendor == "postgresql":
+        Triggers(using, registry).install()

@@ -27,6 +27,10 @@ class OutboxRow(models.Model):
 
     class Meta:
         verbose_name = "outbox row"
+        indexes = [
+            # The few that somebody should look at, among many.
+            models.Index(fields=["id"], condition=~models.Q(refused=""), name="outbox_refused"),
+        ]
 
     def __str__(self) -> str:
         return f"outbox row {self.pk}"

@@ -9,99 +9,77 @@ moved again.
 from __future__ import annotations
 
 import logging
+import os
 import random
+import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import redis
 from django.db import Error as DatabaseError
+from django.db import connections
 
+from django_hooks import backoff
 from django_hooks.connections import Reachability, one_line
 from django_hooks.outbox import Outbox
-from pushgate import Event, JobQueue, Lease, LeaseLost, MarkMoved, PushgateError
-from pushgate.leases import LEASE_SECONDS, RELAY, RENEW_SECONDS, LeaseStore
+from django_hooks.outbox_stream import Known, OutboxStream, StreamRules, Turn
+from django_hooks.settings import HooksSettings
+from pushgate import (
+    JobQueue,
+    Keys,
+    Lease,
+    LeaseLost,
+    Log,
+    PushgateError,
+    RedisJobQueue,
+    RedisLog,
+    connect,
+)
+from pushgate.leases import LEASE_SECONDS, RELAY, RENEW_SECONDS
 
 logger = logging.getLogger(__name__)
 
-BATCH_ROWS = 500
-# Redis does nothing else while it appends a batch.
-BATCH_BYTES = 4 * 1024 * 1024
 IDLE_SECONDS = 1.0
 STANDBY_SECONDS = 0.4
 HELD_BACK_SECONDS = (0.005, 0.05)
 FULL_SECONDS = (0.1, 2.0)
-UNREACHABLE_SECONDS = (0.1, 2.0)
-WRITERS_NAMED_AFTER_SECONDS = 10.0
-PURGE_EVERY_SECONDS = 30.0
-PURGE_ROWS = 1000
 LOOK_FOR_OUTBOXES_EVERY_SECONDS = 5.0
-CHECK_SOURCE_EVERY_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one turn of the relay did.
-
-    Attributes:
-        leads: this relay holds the lease.
-        moved: rows appended to the queue.
-        more: there is more to do at once.
-        held_back: rows wait for a transaction that has not ended.
-        full: a partition of the queue is full.
-        failed: a database could not be read.
-    """
-
-    leads: bool = True
-    moved: int = 0
-    more: bool = False
-    held_back: bool = False
-    full: bool = False
-    failed: bool = False
-
-    def __or__(self, other: Turn) -> Turn:
-        return Turn(
-            self.leads and other.leads,
-            self.moved + other.moved,
-            self.more or other.more,
-            self.held_back or other.held_back,
-            self.full or other.full,
-            self.failed or other.failed,
-        )
 
 
 class Relay:
     """One relay process. Any number may run; the one with the lease works.
 
     Args:
-        queue: where rows go.
-        leases: where the lease `relay` is kept.
+        queue: where rows go; with it is the lease `relay`.
+        log: whose epoch ends when Redis was set back.
         aliases: the databases that may have an outbox.
         owner: this process, unlike any other that ever ran.
-        retention_seconds: how long a row is kept after it was moved.
+        rules: how long rows are kept, and when their waiting is an alarm.
         wait_for_rows: returns when rows were committed, at the latest after so many seconds.
     """
 
     def __init__(
         self,
         queue: JobQueue,
-        leases: LeaseStore,
+        log: Log,
         aliases: Sequence[str],
         owner: str,
         *,
-        retention_seconds: float,
+        rules: StreamRules,
         wait_for_rows: Callable[[float], object],
     ) -> None:
         self._queue = queue
-        self._leases = leases
+        self._log = log
         self._aliases = tuple(aliases)
         self._owner = owner
-        self._retention_seconds = retention_seconds
+        self._rules = rules
         self._wait_for_rows = wait_for_rows
         self._lease: Lease | None = None
         self._renewed_at = 0.0
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, OutboxStream] = {}
+        self._known = Known()
         self._look_again_at = 0.0
         self._redis = Reachability(logger, "Redis")
 
@@ -118,7 +96,9 @@ class Relay:
             except (redis.RedisError, PushgateError) as error:
                 failures += 1
                 self._redis.lost(error, "rows wait in the outbox")
-                stop.wait(_jittered(UNREACHABLE_SECONDS, failures))
+                for stream in self._streams.values():
+                    stream.look_at_waiting("Redis cannot be reached")
+                stop.wait(backoff.jittered(backoff.UNREACHABLE_SECONDS, failures))
         self.release()
 
     def turn(self) -> Turn:
@@ -146,7 +126,7 @@ class Relay:
         if self._lease is None:
             return
         try:
-            self._leases.release(self._lease)
+            self._queue.leases.release(self._lease)
         except redis.RedisError as error:
             logger.warning("the lease could not be released: %s", one_line(error))
         self._lease = None
@@ -154,7 +134,7 @@ class Relay:
     def _hold_lease(self) -> bool:
         now = time.monotonic()
         if self._lease is None:
-            self._lease = self._leases.acquire(RELAY, self._owner, LEASE_SECONDS)
+            self._lease = self._queue.leases.acquire(RELAY, self._owner, LEASE_SECONDS)
             if self._lease is None:
                 return False
             logger.info("leads from now on, as %s", self._owner)
@@ -163,7 +143,7 @@ class Relay:
             self._streams.clear()
             self._look_again_at = now
         elif now - self._renewed_at >= RENEW_SECONDS:
-            if not self._leases.renew(self._lease, LEASE_SECONDS):
+            if not self._queue.leases.renew(self._lease, LEASE_SECONDS):
                 logger.warning("the lease ran out; asking for it again")
                 self._lease = None
                 return False
@@ -182,7 +162,7 @@ class Relay:
             outbox = Outbox(alias)
             try:
                 if outbox.exists():
-                    self._streams[alias] = _Stream(outbox, self._retention_seconds)
+                    self._streams[alias] = OutboxStream(outbox, self._log, self._rules, self._known)
             except DatabaseError as error:
                 outbox.disconnect()
                 logger.error("database %r cannot be read: %s", alias, one_line(error))
@@ -191,7 +171,7 @@ class Relay:
         if not turn.leads:
             stop.wait(STANDBY_SECONDS * random.uniform(0.5, 1))
         elif turn.full:
-            stop.wait(_jittered(FULL_SECONDS, waits))
+            stop.wait(backoff.jittered(FULL_SECONDS, waits))
         elif turn.more:
             return
         elif turn.held_back:
@@ -201,132 +181,23 @@ class Relay:
             self._wait_for_rows(IDLE_SECONDS)
 
 
-class _Stream:
-    """One outbox on its way to the queue."""
+def relay_of(settings: HooksSettings, client: redis.Redis | None = None) -> Relay:
+    """Return a relay for this site, with a connection to Redis of its own.
 
-    def __init__(self, outbox: Outbox, retention_seconds: float) -> None:
-        self._outbox = outbox
-        self._retention_seconds = retention_seconds
-        self._source = ""
-        self._check_source_at = 0.0
-        self._purge_at = time.monotonic() + PURGE_EVERY_SECONDS * random.random()
-        self._held_back_since: float | None = None
-        self._failures = 0
-        self._resume_at = 0.0
-        self._database = Reachability(logger, f"database {outbox.alias!r}")
+    Args:
+        settings: the site's.
+        client: another connection to Redis, for tests.
+    """
+    redis_client, keys = client or connect(settings.redis_url), Keys(settings.namespace)
 
-    def turn(self, queue: JobQueue, lease: Lease) -> Turn:
-        if time.monotonic() < self._resume_at:
-            return Turn(failed=True)
-        try:
-            self._outbox.reconnect_if_needed()
-            turn = self._move(queue, lease)
-        except DatabaseError as error:
-            self._outbox.disconnect()
-            self._check_source_at = 0.0
-            self._failures += 1
-            self._resume_at = time.monotonic() + _jittered(UNREACHABLE_SECONDS, self._failures)
-            self._database.lost(error, "its rows wait")
-            return Turn(failed=True)
-        self._failures = 0
-        self._database.found()
-        self._name_slow_writers(turn)
-        return turn
+    def wait_for_rows(seconds: float) -> object:
+        return redis_client.blpop([keys.relay_wake], timeout=seconds)
 
-    def _move(self, queue: JobQueue, lease: Lease) -> Turn:
-        if time.monotonic() >= self._check_source_at:
-            self._check_source(queue)
-        mark = queue.mark(self._source)
-        after = int(mark or 0)
-        until = self._outbox.settled(after)
-        held_back = bool(self._outbox.writers)
-        rows = self._outbox.rows(after, until, BATCH_ROWS) if until > after else ()
-        if not rows:
-            return Turn(held_back=held_back, more=self._purge(after))
-        batch, taken = self._batch(rows)
-        if not batch:
-            return Turn(more=True, held_back=held_back)
-        try:
-            moved = queue.forward(lease, self._source, mark, batch)
-        except MarkMoved as error:
-            logger.warning("%s", error)
-            return Turn(more=True, held_back=held_back)
-        full = moved < len(batch)
-        more = not full and (taken < len(rows) or len(rows) == BATCH_ROWS or not held_back)
-        return Turn(moved=moved, full=full, more=more, held_back=held_back)
-
-    def _check_source(self, queue: JobQueue) -> None:
-        """Learn the outbox's name; give it a new one where the mark of the old is impossible."""
-        source = self._source_name()
-        mark, highest = int(queue.mark(source) or 0), self._outbox.highest_id()
-        if mark > highest:
-            logger.warning(
-                "database %r was set back: row %d was relayed, but only %d were ever written; "
-                "relaying all rows it holds",
-                self._outbox.alias,
-                mark,
-                highest,
-            )
-            self._outbox.renew_identity()
-            source = self._source_name()
-        if source != self._source:
-            self._source = source
-            self._outbox.forget()
-        self._check_source_at = time.monotonic() + CHECK_SOURCE_EVERY_SECONDS
-
-    def _source_name(self) -> str:
-        return f"{self._outbox.alias}:{self._outbox.identity()}"
-
-    def _batch(self, rows: Sequence[tuple[int, str]]) -> tuple[list[tuple[str, Event]], int]:
-        """Return (mark, event) of the rows, as many as fit a batch, and how many rows that took."""
-        batch: list[tuple[str, Event]] = []
-        size = taken = 0
-        for row_id, text in rows:
-            size += len(text)
-            if size > BATCH_BYTES and batch:
-                break
-            taken += 1
-            try:
-                event = Event.from_json(text)
-                batch.append((str(row_id), event if event.version else event.with_version(row_id)))
-            except PushgateError as error:
-                # One row nobody can read must not stop those behind it, nor vanish.
-                logger.error(
-                    "database %r, outbox row %d is not an event and is kept aside: %s",
-                    self._outbox.alias,
-                    row_id,
-                    error,
-                )
-                self._outbox.refuse(row_id, str(error))
-        return batch, taken
-
-    def _purge(self, relayed: int) -> bool:
-        """Delete some old rows when it is time; True when there are more of them."""
-        if time.monotonic() < self._purge_at:
-            return False
-        if self._outbox.purge(relayed, self._retention_seconds, PURGE_ROWS) == PURGE_ROWS:
-            return True
-        self._purge_at = time.monotonic() + PURGE_EVERY_SECONDS
-        return False
-
-    def _name_slow_writers(self, turn: Turn) -> None:
-        now = time.monotonic()
-        if not turn.held_back or turn.moved:
-            self._held_back_since = None
-        elif self._held_back_since is None:
-            self._held_back_since = now
-        elif now - self._held_back_since > WRITERS_NAMED_AFTER_SECONDS:
-            logger.warning(
-                "database %r: rows have been waiting for %.0f s for transactions that wrote to the "
-                "outbox and have not ended: %s",
-                self._outbox.alias,
-                now - self._held_back_since,
-                ", ".join(sorted(self._outbox.writers)),
-            )
-            self._held_back_since = now
-
-
-def _jittered(bounds: tuple[float, float], failures: int) -> float:
-    """Return a pause drawn between nothing and a length that doubles with each failure."""
-    shortest, longest = bounds
-    return random.uniform(0.2, 1) * min(longest, shortest * 2.0 ** min(failures, 10))
+    return Relay(
+        RedisJobQueue(redis_client, keys, partitions=settings.partitions),
+        RedisLog(redis_client, keys),
+        list(connections),
+        f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        rules=StreamRules(settings.retention_seconds, settings.alarm_seconds),
+        wait_for_rows=wait_for_rows,
+    )

@@ -35,6 +35,7 @@ class HooksSettings:
             reached at that moment, and when the queue is full; the latter two are logged.
         retention_seconds: how long an outbox row is kept after it was relayed. Redis may lose its
             tail; the relay then sends again from here. As long as the histories in Redis.
+        alarm_seconds: the relay logs an error while a row waits in the outbox for longer.
     """
 
     redis_url: str = "redis://127.0.0.1:6379/0"
@@ -43,6 +44,7 @@ class HooksSettings:
     gateway_url: str = ""
     mode: str = "outbox"
     retention_seconds: int = 3600
+    alarm_seconds: int = 60
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -57,6 +59,8 @@ class HooksSettings:
             raise InvalidSetting(f'PUSHGATE["MODE"] is {self.mode!r}: use {" or ".join(MODES)}')
         if self.retention_seconds < 0:
             raise InvalidSetting('PUSHGATE["RETENTION_SECONDS"]: use 0 or more')
+        if self.alarm_seconds <= 0:
+            raise InvalidSetting('PUSHGATE["ALARM_SECONDS"]: use more than 0')
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> HooksSettings:

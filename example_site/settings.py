@@ -6,6 +6,7 @@ SITE_SECRET_KEY    Django's SECRET_KEY; without it a development key is drawn in
 SITE_HOSTS         host names the site answers to, separated by spaces
 SITE_DEBUG         `1` shows Django's debug pages
 PUSHGATE_*         where Redis is; see PUSHGATE below
+PUSHGATE_MODE      `outbox`, or `on_commit`: one query less a save, and events can be lost
 GATEWAY_URL        what browsers connect to for the stream
 """
 
@@ -106,6 +107,7 @@ PUSHGATE = {
     "NAMESPACE": os.environ.get("PUSHGATE_NAMESPACE") or "pushgate",
     "PARTITIONS": int(os.environ.get("PUSHGATE_PARTITIONS") or 8),
     "GATEWAY_URL": os.environ.get("GATEWAY_URL") or "http://127.0.0.1:8080",
+    "MODE": os.environ.get("PUSHGATE_MODE") or "outbox",
 }
 
 LOGGING = {

@@ -14,8 +14,12 @@ RULE = (
     "and does not end in .b<digits>"
 )
 
-_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9_:@.-]{0,125}[a-z0-9_:@-])?", re.ASCII)
-_BACKLOG_SUFFIX = re.compile(r"\.b[0-9]+\Z", re.ASCII)
+FORM = r"[a-z0-9](?:[a-z0-9_:@.-]{0,125}[a-z0-9_:@-])?"
+BACKLOG_SUFFIX = r"\.b[0-9]+"
+"""Both as regular expressions that PostgreSQL reads as Python does."""
+
+_PATTERN = re.compile(FORM, re.ASCII)
+_BACKLOG_SUFFIX = re.compile(rf"{BACKLOG_SUFFIX}\Z", re.ASCII)
 
 
 def check_channel(name: str) -> str:

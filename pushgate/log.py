@@ -60,6 +60,16 @@ class Log(Protocol):
         """Where the log ends now."""
         ...
 
+    def begin_epoch(self, epoch: str) -> Cursor:
+        """Begins another epoch, because the log lost entries that it had shown in `epoch`.
+
+        Who asks second for the same loss gets what the first one began.
+
+        Returns:
+            Where the log ends now, in the epoch that holds.
+        """
+        ...
+
     def after(self, entry_id: str, count: int) -> list[LogEntry]:
         """At most `count` entries behind `entry_id`, first to last."""
         ...
@@ -69,6 +79,10 @@ class Log(Protocol):
         ...
 
 
+# The script asks where the log was seen; who knows of a loss by other means saw no end of it.
+_BEYOND_ANY_MS = 2**53
+
+
 class RedisLog:
     """The log of a namespace, in Redis. See `Log` for what each method promises."""
 
@@ -76,11 +90,20 @@ class RedisLog:
         self._client = client
         self._keys = keys
         self._epoch = Script(client, "epoch")
+        self._move_epoch = Script(client, "move_epoch")
 
     def cursor(self) -> Cursor:
         """See `Log.cursor`."""
         epoch, last_id = self._epoch([self._keys.epoch, self._keys.log], [secrets.token_hex(4)])
         return Cursor.of_entry(epoch.decode(), last_id.decode())
+
+    def begin_epoch(self, epoch: str) -> Cursor:
+        """See `Log.begin_epoch`."""
+        shown = (_BEYOND_ANY_MS, 0)
+        moved, last_id = self._move_epoch(
+            [self._keys.epoch, self._keys.log], [epoch, secrets.token_hex(4), *shown]
+        )
+        return Cursor.of_entry(moved.decode(), last_id.decode())
 
     def after(self, entry_id: str, count: int) -> list[LogEntry]:
         """See `Log.after`."""

@@ -19,6 +19,7 @@ from pushgate.job_queue import (
     PARTITION_LIMIT,
     PUT_WINDOW_SECONDS,
     Finished,
+    ForwardedRow,
     Job,
     Outcome,
     partition_of,
@@ -121,6 +122,12 @@ class MemoryLog:
         """See `Log.cursor`."""
         return Cursor(self._epoch, *self._last)
 
+    def begin_epoch(self, epoch: str) -> Cursor:
+        """See `Log.begin_epoch`."""
+        if epoch == self._epoch:
+            self._epoch = secrets.token_hex(4)
+        return self.cursor()
+
     def after(self, entry_id: str, count: int) -> list[LogEntry]:
         """See `Log.after`."""
         position = _parsed(entry_id)
@@ -180,30 +187,28 @@ class MemoryJobQueue:
         with self._changed:
             if self._put_until.get(event.id, 0.0) > self._clock():
                 return False
-            if self._is_full(event):
+            if self._is_full(event.key):
                 raise QueueFull(
                     f"event {event.id}: its partition holds {self._limit} jobs; put it later"
                 )
             self._put_until[event.id] = self._clock() + PUT_WINDOW_SECONDS
-            self._append(event)
+            self._append(event.key, event.to_json())
             return True
 
     def mark(self, source: str) -> str:
         """See `JobQueue.mark`."""
         return self._marks.get(source, "")
 
-    def forward(
-        self, lease: Lease, source: str, after: str, rows: Sequence[tuple[str, Event]]
-    ) -> int:
+    def forward(self, lease: Lease, source: str, after: str, rows: Sequence[ForwardedRow]) -> int:
         """See `JobQueue.forward`."""
         with self._changed:
             self._check(lease)
             if self.mark(source) != after:
                 raise MarkMoved(source, after, self.mark(source))
-            for appended, (mark, event) in enumerate(rows):
-                if self._is_full(event):
+            for appended, (mark, key, body) in enumerate(rows):
+                if self._is_full(key):
                     return appended
-                self._append(event)
+                self._append(key, body)
                 self._marks[source] = mark
             return len(rows)
 
@@ -271,16 +276,16 @@ class MemoryJobQueue:
         """The books of this queue."""
         return Ledger(**self._books)
 
-    def _append(self, event: Event) -> None:
+    def _append(self, key: str, body: bytes) -> None:
         self._sequence += 1
-        partition = self._partitions[partition_of(event.key, self.partitions)]
-        partition.jobs[f"1-{self._sequence}"] = event.to_json()
+        partition = self._partitions[partition_of(key, self.partitions)]
+        partition.jobs[f"1-{self._sequence}"] = body
         self._books["accepted"] += 1
         self._books["queued"] += 1
         self._changed.notify_all()
 
-    def _is_full(self, event: Event) -> bool:
-        jobs = self._partitions[partition_of(event.key, self.partitions)].jobs
+    def _is_full(self, key: str) -> bool:
+        jobs = self._partitions[partition_of(key, self.partitions)].jobs
         return len(jobs) >= self._limit
 
     def _book(self, outcome: Outcome | str) -> None:

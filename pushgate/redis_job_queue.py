@@ -16,6 +16,7 @@ from pushgate.job_queue import (
     PARTITION_LIMIT,
     PUT_WINDOW_SECONDS,
     Finished,
+    ForwardedRow,
     Job,
     partition_of,
 )
@@ -75,15 +76,21 @@ class RedisJobQueue:
         value = self._client.hget(self._keys.relay, source)
         return value.decode() if isinstance(value, bytes) else ""
 
-    def forward(
-        self, lease: Lease, source: str, after: str, rows: Sequence[tuple[str, Event]]
-    ) -> int:
+    def forward(self, lease: Lease, source: str, after: str, rows: Sequence[ForwardedRow]) -> int:
         """See `JobQueue.forward`."""
         keys = [self._keys.lease(lease.name), self._keys.relay, self._keys.ledger]
+        places: dict[int, int] = {}
+        place_of_row = bytearray()
+        for _, key, _ in rows:
+            partition = partition_of(key, self.partitions)
+            place = places.get(partition)
+            if place is None:
+                place = places[partition] = len(places) + 1
+                keys.append(self._keys.jobs(partition))
+            place_of_row.append(place)
         arguments: list[str | bytes | int] = [lease.holder, source, after, self._limit]
-        for mark, event in rows:
-            keys.append(self._jobs_of(event))
-            arguments += (mark, event.to_json())
+        arguments += (" ".join([mark for mark, _, _ in rows]), bytes(place_of_row))
+        arguments += [body for _, _, body in rows]
         try:
             return int(self._forward(keys, arguments))
         except ResponseError as error:

@@ -14,13 +14,17 @@ from collections.abc import Callable, Mapping
 
 from loadtest.bench.answer_to_frame import answer_to_frame
 from loadtest.bench.machine import machine_facts
+from loadtest.bench.outbox_relay import outbox_relay
 from loadtest.bench.table import Table
 from loadtest.errors import LoadTestError
 from loadtest.target import Target, running_or_own
 from stack.errors import StackError
 from stack.output import say
 
-BENCHMARKS: Mapping[str, Callable[[Target], Table]] = {"answer_to_frame": answer_to_frame}
+BENCHMARKS: Mapping[str, Callable[[Target], Table]] = {
+    "answer_to_frame": answer_to_frame,
+    "outbox_relay": outbox_relay,
+}
 
 
 def main(arguments: list[str]) -> int:

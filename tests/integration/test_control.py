@@ -151,6 +151,7 @@ def test_the_relays_leader_and_marks_are_seen(queue: RedisJobQueue, control: Con
     assert control.relay_holder() == ""
     lease = queue.leases.acquire("relay", "relay-1")
     assert lease is not None
-    queue.forward(lease, "default:1", "", [("7", comment())])
+    event = comment()
+    queue.forward(lease, "default:1", "", [("7", event.key, event.to_json())])
     assert control.relay_holder() == "relay-1"
     assert control.relay_marks() == {"default:1": "7"}

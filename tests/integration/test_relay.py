@@ -4,19 +4,24 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 import redis
 from django.db import OperationalError, connections, transaction
+from django.utils import timezone
 
-from django_hooks import relay as relay_module
+from django_hooks import backoff, outbox_stream
 from django_hooks.models import OutboxIdentity, OutboxRow
 from django_hooks.outbox import Outbox
+from django_hooks.outbox_states import outbox_states
+from django_hooks.outbox_stream import StreamRules
 from django_hooks.relay import Relay
 from example_site.threads.models import Comment, Thread
-from pushgate import Event, Keys, Leases, RedisJobQueue, connect, read_ledger
+from pushgate import Event, Keys, Leases, RedisJobQueue, RedisLog, connect, read_ledger
+from pushgate.log import ResetReason
 from stack.process import wait_until
 from stack.redis_server import RedisServer
 
@@ -31,6 +36,8 @@ class Site:
     client: redis.Redis
     keys: Keys
     limit: int = 100_000
+    alarm_seconds: float = 60
+    aliases: list[str] = field(default_factory=list)
     relays: list[Relay] = field(default_factory=list)
 
     @property
@@ -40,10 +47,10 @@ class Site:
     def relay(self, owner: str = "first", retention_seconds: float = 3600) -> Relay:
         made = Relay(
             self.queue,
-            Leases(self.client, self.keys),
-            [self.alias],
+            RedisLog(self.client, self.keys),
+            self.aliases or [self.alias],
             owner,
-            retention_seconds=retention_seconds,
+            rules=StreamRules(retention_seconds, self.alarm_seconds),
             wait_for_rows=lambda seconds: self.client.blpop(
                 [self.keys.relay_wake], timeout=seconds
             ),
@@ -107,7 +114,7 @@ def test_a_saved_comment_is_one_job_with_its_rows_id_as_version(site: Site):
 def test_rows_arrive_in_order_and_once_over_many_batches(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(relay_module, "BATCH_ROWS", 7)
+    monkeypatch.setattr(outbox_stream, "BATCH_ROWS", 7)
     thread = site.thread()
     with transaction.atomic(using=site.alias):
         for number in range(50):
@@ -119,7 +126,7 @@ def test_rows_arrive_in_order_and_once_over_many_batches(
 
 
 def test_a_long_batch_is_cut_by_its_bytes(site: Site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(relay_module, "BATCH_BYTES", 3000)
+    monkeypatch.setattr(outbox_stream, "BATCH_BYTES", 3000)
     thread = site.thread()
     for number in range(5):
         Comment.objects.create(thread=thread, author="Ada", text=str(number) * 2000)
@@ -279,10 +286,10 @@ def test_a_commit_wakes_a_waiting_relay(site: Site):
 
     relay = Relay(
         site.queue,
-        Leases(site.client, site.keys),
+        RedisLog(site.client, site.keys),
         [site.alias],
         "woken",
-        retention_seconds=3600,
+        rules=StreamRules(3600, 60),
         wait_for_rows=wait_for_rows,
     )
     thread = site.thread()
@@ -340,9 +347,54 @@ def test_a_full_queue_keeps_rows_waiting_in_order(site: Site):
     assert site.texts() == ["3", "4"]
 
 
+def test_what_waits_behind_a_full_queue_is_counted_and_is_an_alarm(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outbox_stream, "CHECK_SOURCE_EVERY_SECONDS", 0.0)
+    site.limit, site.alarm_seconds = 2, 30
+    thread = site.thread()
+    for number in range(5):
+        Comment.objects.create(thread=thread, author="Ada", text=str(number))
+    OutboxRow.objects.create(event="no event", refused="it is not JSON")
+    relay = site.relay()
+    assert relay.turn().moved == 2
+    assert not any("rows wait" in line for line in caplog.messages)
+    OutboxRow.objects.update(created_at=timezone.now() - timedelta(seconds=90))
+    (state,) = [state for state in outbox_states() if state.alias == site.alias]
+    assert (state.waiting, state.refused, state.relayed_until) == (3, 1, 2)
+    assert 90 <= state.oldest_seconds < 120
+    relay.turn()
+    relay.turn()
+    (line,) = [line for line in caplog.messages if "rows wait" in line]
+    assert "3 rows wait in the outbox, the oldest for 9" in line
+    assert "the job queue is full" in line
+    for partition in range(4):
+        site.client.delete(site.keys.jobs(partition))
+    relay.turn()
+    for partition in range(4):
+        site.client.delete(site.keys.jobs(partition))
+    move_all(relay)
+    assert any("no row waits longer than 30 s" in line for line in caplog.messages)
+    (state,) = [state for state in outbox_states() if state.alias == site.alias]
+    assert (state.waiting, state.oldest_seconds) == (0, 0)
+
+
+def test_ten_thousand_rows_of_one_transaction_arrive_in_order(site: Site):
+    made = [
+        Event("comment.created", ("thread:1",), {"text": str(number)}, object=f"c:{number}")
+        for number in range(10_000)
+    ]
+    OutboxRow.objects.bulk_create(
+        [OutboxRow(event=event.to_json().decode()) for event in made], batch_size=500
+    )
+    assert move_all(site.relay()) == 10_000
+    assert [event.id for event in site.jobs()] == [event.id for event in made]
+
+
 def test_rows_are_moved_again_when_redis_was_emptied(site: Site):
     thread = site.thread()
     relay = site.relay()
+    shown = RedisLog(site.client, site.keys).cursor()
     Comment.objects.create(thread=thread, author="Ada", text="one")
     assert move_all(relay) == 1
     site.client.flushdb()
@@ -351,6 +403,8 @@ def test_rows_are_moved_again_when_redis_was_emptied(site: Site):
     relay.release()
     move_all(relay)
     assert site.texts() == ["one", "two"]
+    log = RedisLog(site.client, site.keys)
+    assert log.history("thread:1", shown).reset is ResetReason.EPOCH
 
 
 def test_a_row_that_is_no_event_is_kept_aside_and_holds_nobody_up(
@@ -372,8 +426,8 @@ def test_a_row_that_is_no_event_is_kept_aside_and_holds_nobody_up(
 def test_relayed_rows_are_purged_when_they_are_old_and_others_stay(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(relay_module, "PURGE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(relay_module, "PURGE_ROWS", 2)
+    monkeypatch.setattr(outbox_stream, "PURGE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(outbox_stream, "PURGE_ROWS", 2)
     thread = site.thread()
     for number in range(5):
         Comment.objects.create(thread=thread, author="Ada", text=str(number))
@@ -441,7 +495,7 @@ def test_an_unreachable_redis_is_logged_once_and_rows_arrive_when_it_is_back(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     caplog.set_level(logging.WARNING, "django_hooks.relay")
-    monkeypatch.setattr(relay_module, "UNREACHABLE_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(backoff, "UNREACHABLE_SECONDS", (0.01, 0.02))
     thread = site.thread()
     Comment.objects.create(thread=thread, author="Ada", text="waits for Redis")
     tries = 0
@@ -471,7 +525,7 @@ def test_an_unreachable_redis_is_logged_once_and_rows_arrive_when_it_is_back(
 def test_a_database_that_fails_is_read_again_later(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(relay_module, "UNREACHABLE_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(backoff, "UNREACHABLE_SECONDS", (0.0, 0.0))
     Comment.objects.create(thread=site.thread(), author="Ada", text="still here")
     relay = site.relay()
     relay.turn()

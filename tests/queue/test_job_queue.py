@@ -8,12 +8,17 @@ import pytest
 
 from pushgate import Event, Finished, InvalidEvent, Lease, LeaseLost, MarkMoved, Outcome, QueueFull
 from pushgate.frames import frame_of
-from pushgate.job_queue import FROM_THE_START, partition_of
+from pushgate.job_queue import FROM_THE_START, ForwardedRow, partition_of
 from tests.queue.conftest import LIMIT, QueueUnderTest
 
 
 def comment(number: int, channel: str = "thread:1") -> Event:
     return Event("comment.created", (channel,), {"id": number})
+
+
+def forwarded(number: int) -> ForwardedRow:
+    event = comment(number)
+    return f"0-{number}", event.key, event.to_json()
 
 
 def holder_of(under_test: QueueUnderTest, event: Event, owner: str = "worker-1") -> Lease:
@@ -179,7 +184,7 @@ def test_a_buried_job_is_kept_with_its_reason_and_booked(under_test: QueueUnderT
 def test_the_relays_rows_and_its_mark_move_together(under_test: QueueUnderTest) -> None:
     relay = under_test.queue.leases.acquire("relay", "relay-1")
     assert relay is not None
-    rows = [(f"0-{n}", comment(n)) for n in range(1, 6)]
+    rows = [forwarded(n) for n in range(1, 6)]
     assert under_test.queue.mark("default") == ""
     assert under_test.queue.forward(relay, "default", "", rows[:3]) == 3
     assert under_test.queue.mark("default") == "0-3"
@@ -200,7 +205,7 @@ def test_a_relay_that_lost_its_lease_appends_nothing(under_test: QueueUnderTest)
     under_test.expire(relay)
     assert under_test.queue.leases.acquire("relay", "relay-2") is not None
     with pytest.raises(LeaseLost):
-        under_test.queue.forward(relay, "default", "", [("0-1", comment(1))])
+        under_test.queue.forward(relay, "default", "", [forwarded(1)])
     assert under_test.queue.mark("default") == ""
     assert under_test.ledger().accepted == 0
 
@@ -208,7 +213,7 @@ def test_a_relay_that_lost_its_lease_appends_nothing(under_test: QueueUnderTest)
 def test_a_full_partition_stops_the_relay_at_the_row_before(under_test: QueueUnderTest) -> None:
     relay = under_test.queue.leases.acquire("relay", "relay-1")
     assert relay is not None
-    rows = [(f"0-{n}", comment(n)) for n in range(1, LIMIT + 6)]
+    rows = [forwarded(n) for n in range(1, LIMIT + 6)]
     assert under_test.queue.forward(relay, "default", "", rows) == LIMIT
     assert under_test.queue.mark("default") == f"0-{LIMIT}"
     assert under_test.queue.forward(relay, "default", f"0-{LIMIT}", rows[LIMIT:]) == 0

@@ -56,6 +56,17 @@ def test_history_is_what_came_after_the_cursor(under_test: QueueUnderTest) -> No
     assert list(history.entries) == under_test.log.after(cursor.entry_id, 3)
 
 
+def test_a_new_epoch_is_begun_once_for_each_loss(under_test: QueueUnderTest) -> None:
+    publish(under_test, 2)
+    shown = under_test.log.cursor()
+    moved = under_test.log.begin_epoch(shown.epoch)
+    assert moved.epoch != shown.epoch
+    assert moved.entry_id == shown.entry_id
+    assert under_test.log.begin_epoch(shown.epoch) == moved, "another part saw the same loss"
+    assert under_test.log.cursor() == moved
+    assert under_test.log.history("thread:1", shown).reset is ResetReason.EPOCH
+
+
 def test_a_cursor_of_another_epoch_gets_a_reset(under_test: QueueUnderTest) -> None:
     publish(under_test, 1)
     now = under_test.log.cursor()

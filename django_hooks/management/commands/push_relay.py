@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import signal
-import socket
 import threading
 import time
 from typing import Any
 
 import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
 
-from django_hooks.relay import STANDBY_SECONDS, Relay
+from django_hooks import wake
+from django_hooks.relay import STANDBY_SECONDS, Relay, relay_of
 from django_hooks.settings import hooks_settings
-from pushgate import Keys, Leases, RedisJobQueue, connect
 from pushgate.leases import LEASE_SECONDS
 
 
@@ -33,26 +29,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         """Run until SIGTERM or SIGINT, or `--once`."""
-        settings = hooks_settings()
-        client, keys = connect(settings.redis_url), Keys(settings.namespace)
-
-        def wait_for_rows(seconds: float) -> object:
-            return client.blpop([keys.relay_wake], timeout=seconds)
-
-        relay = Relay(
-            RedisJobQueue(client, keys, partitions=settings.partitions),
-            Leases(client, keys),
-            list(connections),
-            f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
-            retention_seconds=settings.retention_seconds,
-            wait_for_rows=wait_for_rows,
-        )
+        relay = relay_of(hooks_settings())
         if once:
             self.stdout.write(f"Moved {self._run_once(relay)} rows.")
             return
         stop = threading.Event()
+
+        def end(*_: object) -> None:
+            stop.set()
+            # It may be waiting for rows, which a signal does not interrupt.
+            wake.nudge()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, end)
         relay.run(stop)
 
     def _run_once(self, relay: Relay) -> int:
