@@ -12,6 +12,7 @@ from django.core.management.color import no_style
 from django.db import connection, transaction
 from django.utils import timezone
 
+from django_hooks.switch import hooks_disabled
 from example_site.threads.models import Comment, Thread
 
 DEMO_THREADS = Path(__file__).parents[2] / "demo_threads.json"
@@ -28,15 +29,13 @@ class Command(BaseCommand):
             if Thread.objects.exists():
                 self.stdout.write("The site has threads already.")
                 return
-            loaded = load(json.loads(DEMO_THREADS.read_text(encoding="utf-8")))
+            with hooks_disabled():
+                loaded = load(json.loads(DEMO_THREADS.read_text(encoding="utf-8")))
         self.stdout.write(f"Loaded {loaded} threads.")
 
 
 def load(demo_threads: list[dict[str, Any]]) -> int:
-    """Store the threads with ids from 1, and return how many.
-
-    `bulk_create` sends no signals, so no events go out.
-    """
+    """Store the threads with ids from 1, and return how many."""
     now = timezone.now()
     threads, comments = [], []
     for number, demo in enumerate(demo_threads, start=1):
