@@ -101,6 +101,31 @@ class Relay:
                 stop.wait(backoff.jittered(backoff.UNREACHABLE_SECONDS, failures))
         self.release()
 
+    def run_for(self, seconds: float) -> int:
+        """Move rows for so long, or what is there if 0; not at all where another relay leads.
+
+        Returns:
+            How many rows were moved.
+
+        Raises:
+            RedisError: Redis did not answer. The rows wait.
+        """
+        ends = time.monotonic() + seconds
+        moved = waits = 0
+        try:
+            while True:
+                turn = self.turn()
+                moved += turn.moved
+                waits = 0 if turn.moved else waits + 1
+                if not turn.leads:
+                    return moved
+                left = ends - time.monotonic()
+                if left <= 0 and (not turn.more or seconds > 0):
+                    return moved
+                self._pause(turn, waits, threading.Event(), left)
+        finally:
+            self.release()
+
     def turn(self) -> Turn:
         """Take one turn: hold the lease, move a batch of each outbox, purge now and then.
 
@@ -167,7 +192,9 @@ class Relay:
                 outbox.disconnect()
                 logger.error("database %r cannot be read: %s", alias, one_line(error))
 
-    def _pause(self, turn: Turn, waits: int, stop: threading.Event) -> None:
+    def _pause(
+        self, turn: Turn, waits: int, stop: threading.Event, longest_wait: float = IDLE_SECONDS
+    ) -> None:
         if not turn.leads:
             stop.wait(STANDBY_SECONDS * random.uniform(0.5, 1))
         elif turn.full:
@@ -178,7 +205,8 @@ class Relay:
             shortest, longest = HELD_BACK_SECONDS
             stop.wait(min(longest, shortest * 2 ** min(waits, 10)))
         else:
-            self._wait_for_rows(IDLE_SECONDS)
+            # Never 0, which to Redis is for ever.
+            self._wait_for_rows(max(0.01, min(IDLE_SECONDS, longest_wait)))
 
 
 def relay_of(settings: HooksSettings, client: redis.Redis | None = None) -> Relay:

@@ -134,3 +134,20 @@ def push_settings(
         "GATEWAY_URL": "http://gateway.test",
     }
     return dict(settings.PUSHGATE)
+
+
+def site_environment(alias: str, push_settings: dict[str, Any]) -> dict[str, str]:
+    """What makes the example site use a test's database and Redis."""
+    settings = connections[alias].settings_dict
+    if connections[alias].vendor == "sqlite":
+        url = f"sqlite:///{settings['NAME']}"
+    else:
+        host = str(settings["HOST"]).replace("/", "%2F")
+        url = f"postgres://{settings['USER']}@{host}/{settings['NAME']}"
+    return {
+        "DJANGO_SETTINGS_MODULE": "example_site.settings",
+        "DATABASE_URL": url,
+        "PUSHGATE_REDIS_URL": push_settings["REDIS_URL"],
+        "PUSHGATE_NAMESPACE": push_settings["NAMESPACE"],
+        "PUSHGATE_PARTITIONS": str(push_settings["PARTITIONS"]),
+    }

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from example_site.threads.models import Comment, Thread
 from pushgate import Keys, connect, read_ledger
 from stack.platform import REPOSITORY
-from stack.postgres_server import PostgresServer
 from stack.process import Process, wait_until
+from tests.integration.conftest import site_environment
 
 pytestmark = pytest.mark.real_redis
 
@@ -25,22 +24,12 @@ def start_relay(
     site_database: str,
     push_settings: dict[str, Any],
     tmp_path: Path,
-    request: pytest.FixtureRequest,
 ) -> Iterator[StartRelay]:
     """Starts `manage.py push_relay` on the test's database and Redis."""
-    name = connections[site_database].settings_dict["NAME"]
-    if connections[site_database].vendor == "sqlite":
-        url = f"sqlite:///{name}"
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        url = server.url(str(name))
     environment = {
         **os.environ,
+        **site_environment(site_database, push_settings),
         "STATE_DIR": str(tmp_path / "state"),
-        "DATABASE_URL": url,
-        "PUSHGATE_REDIS_URL": push_settings["REDIS_URL"],
-        "PUSHGATE_NAMESPACE": push_settings["NAMESPACE"],
-        "PUSHGATE_PARTITIONS": str(push_settings["PARTITIONS"]),
     }
     started: list[Process] = []
 

@@ -16,8 +16,8 @@ from django.utils import timezone
 from django_hooks import backoff, outbox_stream
 from django_hooks.models import OutboxIdentity, OutboxRow
 from django_hooks.outbox import Outbox
-from django_hooks.outbox_states import outbox_states
 from django_hooks.outbox_stream import StreamRules
+from django_hooks.outboxes import outbox_states
 from django_hooks.relay import Relay
 from example_site.threads.models import Comment, Thread
 from pushgate import Event, Keys, Leases, RedisJobQueue, RedisLog, connect, read_ledger
