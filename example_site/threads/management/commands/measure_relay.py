@@ -18,7 +18,7 @@ from typing import Any
 
 import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import connections
 
 from django_hooks.models import OutboxRow
 from django_hooks.relay import relay_of
@@ -35,19 +35,20 @@ class Command(BaseCommand):
     help = "Measures the relay against one XADD per row, on an empty outbox and an empty Redis."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add `--rows` and `--rounds`."""
+        """Add the database, `--rows` and `--rounds`."""
+        parser.add_argument("--database", default="default")
         parser.add_argument("--rows", type=int, default=20_000)
         parser.add_argument("--rounds", type=int, default=3, help="how often each way")
 
-    def handle(self, *args: Any, rows: int, rounds: int, **options: Any) -> None:
+    def handle(self, *args: Any, database: str, rows: int, rounds: int, **options: Any) -> None:
         """Fill the outbox and move it, both ways in turn."""
         client = connect(hooks_settings().redis_url)
-        if client.dbsize() > 0 or OutboxRow.objects.exists():
+        if client.dbsize() > 0 or OutboxRow.objects.using(database).exists():
             raise CommandError("The Redis or the outbox is not empty; give it those of a bench.")
-        fill(rows)
+        fill(database, rows)
         ways: dict[str, Callable[[], int]] = {
-            "plain": lambda: move_plainly(client),
-            "streamed": lambda: move_streamed(client),
+            "plain": lambda: move_plainly(database, client),
+            "streamed": lambda: move_streamed(database, client),
             "relay": move_by_relay,
         }
         spent = {name: Spent() for name in ways}
@@ -57,10 +58,12 @@ class Command(BaseCommand):
                 client.flushall()
                 spent[name] += measured(client, move, rows)
         client.flushall()
-        moved = {name: asdict(sums) for name, sums in spent.items()}
-        self.stdout.write(
-            json.dumps({"database": connection.vendor, "rows": rows * rounds, "spent": moved})
-        )
+        found = {
+            "database": connections[database].vendor,
+            "rows": rows * rounds,
+            "spent": {name: asdict(sums) for name, sums in spent.items()},
+        }
+        self.stdout.write(json.dumps(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,11 @@ class Spent:
         )
 
 
-def fill(rows: int) -> None:
+def fill(database: str, rows: int) -> None:
     """Write outbox rows such as comments make."""
     thread = Thread(pk=1, title="On the way")
     comment = Comment(pk=1, thread=thread, author="Ada", text="A comment of some length. " * 4)
-    OutboxRow.objects.bulk_create(
+    OutboxRow.objects.using(database).bulk_create(
         (
             OutboxRow(
                 event=Event(
@@ -121,10 +124,10 @@ def measured(client: redis.Redis, move: Callable[[], int], rows: int) -> Spent:
     return spent
 
 
-def move_plainly(client: redis.Redis) -> int:
+def move_plainly(database: str, client: redis.Redis) -> int:
     """Move what the outbox holds one row at a time: the next one, an XADD, and its id kept."""
     moved = last = 0
-    rows = OutboxRow.objects.order_by("id").values_list("id", "event")
+    rows = OutboxRow.objects.using(database).order_by("id").values_list("id", "event")
     while (row := rows.filter(id__gt=last).first()) is not None:
         last, event = row
         client.xadd(PLAIN_KEY, {"event": event})
@@ -132,10 +135,10 @@ def move_plainly(client: redis.Redis) -> int:
     return moved
 
 
-def move_streamed(client: redis.Redis) -> int:
+def move_streamed(database: str, client: redis.Redis) -> int:
     """Move what the outbox holds with one query for all rows and an XADD for each."""
     moved = 0
-    rows = OutboxRow.objects.order_by("id").values_list("event", flat=True)
+    rows = OutboxRow.objects.using(database).order_by("id").values_list("event", flat=True)
     for event in rows.iterator(chunk_size=1000):
         client.xadd(PLAIN_KEY, {"event": event})
         moved += 1
