@@ -21,6 +21,7 @@ from django_hooks.receivers import registry
 from django_hooks.registry import ACTIONS, ModelHook, models_from
 from django_hooks.relations import ADDED, REMOVED, relation_of
 from django_hooks.settings import HooksSettings, hooks_settings
+from django_hooks.trigger_hook import TriggerHook, told_by_trigger
 from pushgate import InvalidSetting, connect
 
 TAG = "django_hooks"
@@ -120,7 +121,9 @@ def check_managers(**_: object) -> list[CheckMessage]:
     def tells(manager: Manager[Any]) -> bool:
         return isinstance(manager.get_queryset(), PushQuerySet)
 
-    told = dict.fromkeys(model for hook in registry for model in models_from(hook.model))
+    told = dict.fromkeys(
+        model for hook in registry if not _has_triggers(hook) for model in models_from(hook.model)
+    )
     # Children inherit managers: what was said of a parent is not said again.
     found: list[CheckMessage] = []
     named: set[int] = set()
@@ -246,3 +249,8 @@ def _concrete(model: type[Model]) -> type[Model]:
     concrete = model._meta.concrete_model
     assert concrete is not None
     return concrete
+
+
+def _has_triggers(hook: ModelHook[Any]) -> bool:
+    """Return whether triggers tell of the model wherever it is written, past any manager."""
+    return isinstance(hook, TriggerHook) and all(map(told_by_trigger, connections))

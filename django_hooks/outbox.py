@@ -111,7 +111,7 @@ class Outbox:
         self._settled = 0
         self._candidate = 0
         self._connection = connections[alias]
-        if not self.is_possible(alias):
+        if self._connection.vendor not in RELAYED_VENDORS:
             raise ImproperlyConfigured(
                 f"database {alias!r} is {self._connection.display_name}: the relay knows "
                 'PostgreSQL and SQLite; use PUSHGATE["MODE"] = "on_commit" with others'
@@ -122,11 +122,6 @@ class Outbox:
         with self._connection.cursor() as cursor:
             tables = self._connection.introspection.table_names(cursor)
         return {_TABLE, OutboxIdentity._meta.db_table} <= set(tables)
-
-    @classmethod
-    def is_possible(cls, alias: str) -> bool:
-        """Whether the relay knows this kind of database."""
-        return connections[alias].vendor in _HIGHEST_ID
 
     def source(self) -> str:
         """Return the outbox's own name, drawn at the first call. The mark stands under it."""

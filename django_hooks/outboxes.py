@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from django.db import connections
 
 from django_hooks.connections import job_queue
-from django_hooks.outbox import Outbox, OutboxState
+from django_hooks.outbox import RELAYED_VENDORS, Outbox, OutboxState
 from django_hooks.settings import hooks_settings
 
 _PURGE_ROWS = 1000
@@ -16,7 +16,7 @@ _PURGE_ROWS = 1000
 def outboxes() -> Iterator[Outbox]:
     """Return the outboxes of the site's databases."""
     for alias in connections:
-        if Outbox.is_possible(alias):
+        if connections[alias].vendor in RELAYED_VENDORS:
             outbox = Outbox(alias)
             if outbox.exists():
                 yield outbox

@@ -30,6 +30,10 @@ ModelT = TypeVar("ModelT", bound=Model)
 MAX_DATA_NAMES = 50
 """PostgreSQL's functions take a hundred arguments: a name and a value for each."""
 
+_NOT_FOR_A_TRIGGER = (
+    *("channels", "data", "key", "type", "object"),
+    *("flags", "correlation_id", "traceparent"),
+)
 _MICROSECONDS = 'YYYY-MM-DD"T"HH24:MI:SS.US'
 
 
@@ -98,7 +102,7 @@ class TriggerHook(ModelHook[ModelT]):
     def _check_model(self) -> None:
         if self.model._meta.proxy:
             raise self._mistake("a trigger cannot tell a proxy's rows; register the model itself")
-        for name in ("channels", "data", "key", "type", "object"):
+        for name in _NOT_FOR_A_TRIGGER:
             own = getattr(type(self), name)
             if own not in (getattr(TriggerHook, name), getattr(ModelHook, name)):
                 raise self._mistake(f"{name}() is Python, which a trigger does not run; leave it")

@@ -335,8 +335,7 @@ END
 
 
 def _watched(hook: TriggerHook[Any]) -> list[str]:
-    fields: Sequence[str] | None = getattr(hook, "watched_fields", None)
-    return [hook.column(name).name for name in fields or ()]
+    return [hook.column(name).name for name in hook.watched_fields or ()]
 
 
 def _json(column: Column) -> str:

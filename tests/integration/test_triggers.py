@@ -273,6 +273,19 @@ class TestEveryWrite:
         run(comments_by_trigger, f"TRUNCATE {TABLE}")
         assert stories() == [("comment.created", "made")]
 
+    def test_an_update_of_no_watched_column_is_not_told(self, comments_by_trigger: str):
+        class Watched(CommentTriggerHook):
+            watched_fields = ("text",)
+
+        registry.unregister(Comment)
+        registry.register(Comment, Watched)
+        Triggers(comments_by_trigger, registry).install()
+        comment("made").save()
+        run(comments_by_trigger, f"UPDATE {TABLE} SET author = 'Bo'")
+        run(comments_by_trigger, f"UPDATE {TABLE} SET text = text")
+        run(comments_by_trigger, f"UPDATE {TABLE} SET text = 'changed'")
+        assert stories() == [("comment.created", "made"), ("comment.updated", "changed")]
+
 
 @on_postgresql
 class TestDrift:
@@ -389,6 +402,7 @@ def test_other_databases_have_no_triggers(site_database: str):
         ({"channel_formats": ("thread:{thread_id!r}",)}, "text, whole numbers or UUIDs"),
         ({"data_fields": ("thread__title",)}, "'thread__title' is no field"),
         ({"data_fields": {"version": "id"}}, "version is the frame's own"),
+        ({"flags": lambda self, instance, action: {}}, "flags\\(\\) is Python"),
         ({"data": lambda self, instance, action: {}}, "data\\(\\) is Python"),
     ],
 )
