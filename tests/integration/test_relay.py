@@ -13,7 +13,7 @@ import redis
 from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
-from django_hooks import backoff, outbox_stream
+from django_hooks import backoff, outbox_stream, wake
 from django_hooks.models import OutboxIdentity, OutboxRow
 from django_hooks.outbox import Outbox
 from django_hooks.outbox_stream import StreamRules
@@ -302,6 +302,7 @@ def test_a_commit_wakes_a_waiting_relay(site: Site):
         assert waited[0] is not None, "the relay looked by itself; nobody woke it"
     finally:
         stop.set()
+        wake.wake_relay(site.client, site.keys.relay_wake)
         mover.join(20)
 
 
