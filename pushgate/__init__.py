@@ -22,9 +22,10 @@ from pushgate.leases import Lease, Leases
 from pushgate.ledger import Ledger, read_ledger
 from pushgate.log import History, Log, LogEntry, RedisLog
 from pushgate.memory import MemoryJobQueue, MemoryLog
-from pushgate.publish import publish
+from pushgate.publish import publish, publish_straight
 from pushgate.redis_job_queue import RedisJobQueue
 from pushgate.settings import Settings
+from pushgate.tracer import Tracer
 
 __all__ = [
     "Control",
@@ -55,9 +56,11 @@ __all__ = [
     "RedisJobQueue",
     "RedisLog",
     "Settings",
+    "Tracer",
     "check_channel",
     "connect",
     "frame_of",
     "publish",
+    "publish_straight",
     "read_ledger",
 ]

@@ -10,12 +10,14 @@
 | `attempts` | hash | `<p>:<entry id>` -> how often the job was claimed |
 | `put:<event id>` | string, expires | the event was put; a second put is dropped |
 | `paused` | set | partitions nobody is to claim from |
+| `watched` | string, expires | somebody looks at the control panel |
 | `dead` | stream | jobs given up, with the reason |
 | `log` | stream | all frames in order |
 | `channel:<name>` | stream, expires | one channel's recent frames, with the log's entry ids |
 | `epoch` | string | names the log's life; see `pushgate.cursor` |
 | `relay` | hash | source -> the relay's high-water mark |
 | `relay_wake` | list | holds one element when rows are waiting |
+| `revoked` | stream, expires | which tokens are void; see `pushgate.revocation` |
 | `ledger` | hash | the books; see `pushgate.ledger` |
 """
 
@@ -55,11 +57,13 @@ class Keys:
         self.workers = prefix + "workers"
         self.attempts = prefix + "attempts"
         self.paused = prefix + "paused"
+        self.watched = prefix + "watched"
         self.dead = prefix + "dead"
         self.log = prefix + "log"
         self.epoch = prefix + "epoch"
         self.relay = prefix + "relay"
         self.relay_wake = prefix + "relay_wake"
+        self.revoked = prefix + "revoked"
         self.ledger = prefix + "ledger"
 
     def jobs(self, partition: int) -> str:
