@@ -7,92 +7,94 @@ longer over the row than everything else a hook does together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from datetime import UTC
 from typing import Any
 
-from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field
+from django.utils import timezone
 
 from django_hooks.models import OutboxRow
-from pushgate import Event
+from pushgate.event import now_rfc3339
 
 ROWS_IN_A_STATEMENT = 10_000
 BYTES_IN_A_STATEMENT = 16 * 1024 * 1024
 
+COLUMNS = ("event", "created_at", "refused")
+"""What is written of a row; its id is the database's."""
 
-def write_events(events: Sequence[Event], using: str) -> None:
-    """Write one row for each event, in order, into the outbox of the database `using`.
+_NOT_REFUSED = ""
+
+_inserts: dict[str, str] = {}
+
+
+def write_events(events: Sequence[str], connection: BaseDatabaseWrapper) -> None:
+    """Write one row for each event (its JSON), in order, into the outbox of a database.
 
     It takes one INSERT, and another for each `ROWS_IN_A_STATEMENT` or `BYTES_IN_A_STATEMENT` more.
     """
-    connection = connections[using]
     if len(events) == 1:
+        values = (events[0], _now(connection), _NOT_REFUSED)
         with connection.cursor() as cursor:
-            cursor.execute(_insert_one(connection.vendor), _row(events[0], connection))
-        return
-    for texts in _statements(events):
-        _write_many(texts, connection)
+            cursor.execute(_insert_one(connection), values)
+    else:
+        for part in _statements(events):
+            _write_many(part, connection)
 
 
-def _write_many(texts: Sequence[str], connection: BaseDatabaseWrapper) -> None:
-    others = [_value(field, connection) for field in _other_fields()]
+def _write_many(events: Sequence[str], connection: BaseDatabaseWrapper) -> None:
+    now = _now(connection)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # One array whatever the number of rows. Rows get their ids in the order of the sort.
-            types = (field.db_type(connection) for field in _other_fields())
-            values = ", ".join(f"%s::{type_}" for type_ in types)
             cursor.execute(
-                f"INSERT INTO {_table(connection)} SELECT event, {values} "
+                f"INSERT INTO {_table(connection)} "
+                f"SELECT event, %s::{_type_of_now(connection)}, %s "
                 "FROM unnest(%s::text[]) WITH ORDINALITY AS told(event, place) ORDER BY place",
-                [*others, list(texts)],
+                [now, _NOT_REFUSED, list(events)],
             )
         else:
-            cursor.executemany(_insert_one(connection.vendor), [(text, *others) for text in texts])
+            rows = [(event, now, _NOT_REFUSED) for event in events]
+            cursor.executemany(_insert_one(connection), rows)
 
 
-def _statements(events: Sequence[Event]) -> Iterator[list[str]]:
-    texts: list[str] = []
+def _statements(events: Sequence[str]) -> Iterator[list[str]]:
+    """Return the events in parts of bounded length."""
+    part: list[str] = []
     size = 0
     for event in events:
-        text = event.to_json().decode()
-        if texts and (len(texts) == ROWS_IN_A_STATEMENT or size + len(text) > BYTES_IN_A_STATEMENT):
-            yield texts
-            texts, size = [], 0
-        texts.append(text)
-        size += len(text)
-    if texts:
-        yield texts
+        if part and (len(part) == ROWS_IN_A_STATEMENT or size + len(event) > BYTES_IN_A_STATEMENT):
+            yield part
+            part, size = [], 0
+        part.append(event)
+        size += len(event)
+    if part:
+        yield part
 
 
-def _row(event: Event, connection: BaseDatabaseWrapper) -> list[Any]:
-    text = event.to_json().decode()
-    return [text, *(_value(field, connection) for field in _other_fields())]
-
-
-@cache
-def _insert_one(vendor: str) -> str:
-    connection = next(one for one in connections.all() if one.vendor == vendor)
-    places = ", ".join(["%s"] * (1 + len(_other_fields())))
-    return f"INSERT INTO {_table(connection)} VALUES ({places})"
+def _insert_one(connection: BaseDatabaseWrapper) -> str:
+    try:
+        return _inserts[connection.vendor]
+    except KeyError:
+        places = ", ".join(["%s"] * len(COLUMNS))
+        made = f"INSERT INTO {_table(connection)} VALUES ({places})"
+        return _inserts.setdefault(connection.vendor, made)
 
 
 def _table(connection: BaseDatabaseWrapper) -> str:
     quote = connection.ops.quote_name
-    columns = [OutboxRow._meta.get_field("event"), *_other_fields()]
-    named = ", ".join(quote(str(field.column)) for field in columns)
-    return f"{quote(OutboxRow._meta.db_table)} ({named})"
+    return f"{quote(OutboxRow._meta.db_table)} ({', '.join(map(quote, COLUMNS))})"
 
 
-@cache
-def _other_fields() -> tuple[Field[Any, Any], ...]:
-    """Return what a row has besides its id and its event, each with a default."""
-    return tuple(
-        field
-        for field in OutboxRow._meta.local_concrete_fields
-        if not field.primary_key and field.name != "event"
-    )
+def _type_of_now(connection: BaseDatabaseWrapper) -> str:
+    return str(OutboxRow._meta.get_field("created_at").db_type(connection))
 
 
-def _value(field: Field[Any, Any], connection: BaseDatabaseWrapper) -> Any:
-    return field.get_db_prep_save(field.get_default(), connection)
+def _now(connection: BaseDatabaseWrapper) -> Any:
+    """Return this moment as the database's driver wants it."""
+    # Django's own way asks the settings six times; most sites keep their times in UTC.
+    if connection.timezone is UTC:
+        if connection.vendor == "postgresql":
+            return now_rfc3339()
+        if connection.vendor == "sqlite":
+            return now_rfc3339().replace("T", " ")[:-1]
+    return connection.ops.adapt_datetimefield_value(timezone.now())

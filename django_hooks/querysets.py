@@ -19,7 +19,6 @@ from django_hooks.receivers import registry
 from django_hooks.recorder import deletions_together, event_of, record
 from django_hooks.registry import Action, ModelHook
 from django_hooks.switch import disabled_depth
-from pushgate import Event
 
 PKS_IN_A_QUERY = 10_000
 
@@ -231,7 +230,7 @@ def _hooks_told(model: type[Model]) -> Sequence[ModelHook[Any]]:
 
 def _events(
     hooks: Iterable[ModelHook[Any]], instances: Sequence[Model], action: Action
-) -> list[Event]:
+) -> list[str]:
     """Return what is told of the same action of many instances, in their order."""
     told = [hook for hook in hooks if action in hook.actions]
     if not instances:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.db.models import Model
 from django.db.models.signals import class_prepared, post_delete, post_save
 
@@ -111,8 +111,17 @@ def _save_in_a_transaction(model: type[Model]) -> None:
         update_fields: Collection[str] | None = None,
     ) -> None:
         alias = using or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=alias, savepoint=False):
+        connection = connections[alias]
+        if not connection.in_atomic_block:
+            with transaction.atomic(using=alias, savepoint=False):
+                original(self, raw, force_insert, force_update, alias, update_fields)
+            return
+        # What an inner `atomic` without a savepoint does, at a fraction of its price.
+        try:
             original(self, raw, force_insert, force_update, alias, update_fields)
+        except BaseException:
+            connection.needs_rollback = True
+            raise
 
     setattr(model, "save_base", save_base)  # noqa: B010
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import redis
+from django.db import connections as database_connections
 from django.db import transaction
 from django.db.models import Model
 
@@ -19,14 +20,17 @@ from django_hooks.outbox_writer import write_events
 from django_hooks.registry import Action, ModelHook
 from django_hooks.settings import hooks_settings
 from pushgate import Event, InvalidChannel, InvalidEvent, PushgateError
+from pushgate.event import new_event_json
 
 logger = logging.getLogger(__name__)
 
 
 def event_of(
     hook: ModelHook[Any], instance: Model, action: Action, added_data: Mapping[str, Any] = {}
-) -> Event | None:
-    """Return what the hook tells of `action`, which happened to `instance`; None for nothing.
+) -> str | None:
+    """Return the event that the hook makes of `action`, which happened to `instance`, as JSON.
+
+    None when nothing is told.
 
     Args:
         hook: the hook.
@@ -45,10 +49,10 @@ def event_of(
         return None
     data = hook.data(instance, action)
     try:
-        return Event(
-            type=hook.type(instance, action),
-            channels=channels,  # type: ignore[arg-type] # any sequence; the event checks it
-            data={**data, **added_data} if added_data else data,
+        return new_event_json(
+            hook.type(instance, action),
+            channels,
+            {**data, **added_data} if added_data else data,
             key=hook.key(instance, action),
             object=hook.object(instance),
             correlation_id=hook.correlation_id(),
@@ -60,8 +64,8 @@ def event_of(
         raise type(error)(f"{made_by}, {hook.object(instance)} {action}: {error}") from error
 
 
-def record(events: Sequence[Event], using: str) -> None:
-    """Record events, in order, in the transaction open on the database `using`."""
+def record(events: Sequence[str], using: str) -> None:
+    """Record events (their JSON), in order, in the transaction open on the database `using`."""
     if not events:
         return
     held = _held_deletions.get()
@@ -70,7 +74,7 @@ def record(events: Sequence[Event], using: str) -> None:
     _record_now(events, using)
 
 
-def record_deletions(events: Sequence[Event], using: str) -> None:
+def record_deletions(events: Sequence[str], using: str) -> None:
     """Record events, perhaps together with others at the end of `deletions_together`."""
     held = _held_deletions.get()
     if held is not None and held.using == using:
@@ -97,7 +101,7 @@ def deletions_together(using: str) -> Iterator[None]:
 class _HeldDeletions:
     def __init__(self, using: str) -> None:
         self.using = using
-        self.events: list[Event] = []
+        self.events: list[str] = []
 
     def record(self) -> None:
         """Record what was held. What comes after it, of the same object say, stays after it."""
@@ -111,14 +115,18 @@ _held_deletions: ContextVar[_HeldDeletions | None] = ContextVar(
 )
 
 
-def _record_now(events: Sequence[Event], using: str) -> None:
+def _record_now(events: Sequence[str], using: str) -> None:
     if hooks_settings().mode == "outbox":
-        write_events(events, using)
-        transaction.on_commit(wake.nudge, using=using, robust=True)
+        connection = database_connections[using]
+        write_events(events, connection)
+        # One nudge for many writes in turn; a savepoint that takes it back takes theirs, too.
+        waiting = connection.run_on_commit
+        if not (waiting and waiting[-1][1] is wake.nudge):
+            connection.on_commit(wake.nudge, robust=True)
         return
     for event in events:
         # The row's lock is held: of two writers to one object the later has the later time.
-        counted = event.with_version(time.time_ns() // 1000)
+        counted = Event.from_json(event).with_version(time.time_ns() // 1000)
         transaction.on_commit(partial(_put, counted), using=using)
 
 

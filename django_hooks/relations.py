@@ -18,7 +18,6 @@ from django.db.models.signals import m2m_changed, post_save
 from django_hooks.recorder import event_of, record
 from django_hooks.registry import ModelHook, models_from
 from django_hooks.switch import disabled_depth
-from pushgate import Event
 
 ADDED = ".added"
 REMOVED = ".removed"
@@ -92,7 +91,7 @@ class Relation:
 
     def _events(
         self, instance: Model, told: str, reverse: bool, pks: Collection[Any], using: str
-    ) -> Iterator[Event]:
+    ) -> Iterator[str]:
         near = self.forward is not reverse
         if near and isinstance(instance, self.hook.model):
             self._lock([instance.pk], using)
@@ -103,7 +102,7 @@ class Relation:
             for other in others:
                 yield from self._event(other, told, [instance.pk])
 
-    def _event(self, instance: Model, told: str, pks: Collection[Any]) -> Iterator[Event]:
+    def _event(self, instance: Model, told: str, pks: Collection[Any]) -> Iterator[str]:
         event = event_of(self.hook, instance, told, self.hook.relation_data(instance, told, pks))
         if event is not None:
             yield event

@@ -28,7 +28,11 @@ def check_channel(name: str) -> str:
     Raises:
         InvalidChannel: it is not; the sentence holds the rule.
     """
-    if not isinstance(name, str) or not _PATTERN.fullmatch(name) or _BACKLOG_SUFFIX.search(name):
+    if (
+        not isinstance(name, str)
+        or not _PATTERN.fullmatch(name)
+        or (".b" in name and _BACKLOG_SUFFIX.search(name))
+    ):
         shown = name if not isinstance(name, str) or len(name) <= 140 else name[:137] + "..."
         raise InvalidChannel(f"channel {shown!r}: {RULE}")
     return name

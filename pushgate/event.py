@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from pushgate import json_codec
@@ -27,24 +30,101 @@ RESERVED_TYPES = frozenset({"reset", "error", "open"})
 """What the gateway and the browser say themselves."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9_-]*(?:\.[a-z0-9_-]+)*", re.ASCII)
+_is_type = lru_cache(maxsize=1024)(_TYPE.fullmatch)
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+_random = random.Random()
+# A forked process must not draw what its parent draws.
+os.register_at_fork(after_in_child=_random.seed)
+
+
 def new_event_id() -> str:
     """A UUID of version 7 (RFC 9562) as 32 hex digits: sortable by time, unique by chance."""
-    ms = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10))
-    value = (ms & (1 << 48) - 1) << 80 | random
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return f"{value:032x}"
+    milliseconds = time.time_ns() // 1_000_000
+    draw = _random.getrandbits
+    return f"{milliseconds:012x}7{draw(12):03x}{draw(62) | 1 << 63:016x}"
+
+
+_last_second = (0, "")
 
 
 def now_rfc3339() -> str:
     """This moment in UTC with microseconds, as RFC 3339 writes it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    global _last_second
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    known, text = _last_second
+    if known != seconds:
+        text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+        _last_second = (seconds, text)
+    return f"{text}.{nanoseconds // 1000:06d}Z"
+
+
+def new_event_json(
+    type: str,
+    channels: Sequence[str],
+    data: Mapping[str, Any],
+    *,
+    key: str = "",
+    object: str = "",
+    correlation_id: str = "",
+    traceparent: str = "",
+    flags: Mapping[str, bool] = MappingProxyType({}),
+) -> str:
+    """Returns the JSON of a new event: `Event(...).to_json()` in half the time, without the event.
+
+    For who makes an event only to write it down, within a request say.
+
+    Raises:
+        InvalidEvent: a field breaks its rule, as with `Event`.
+        InvalidChannel: a channel's name breaks its rule.
+    """
+    _check_type(type)
+    names = _checked_channels(channels)
+    data_json = _checked_data(data)
+    _check_text("key", key, 255)
+    _check_text("object", object, 255)
+    _check_text("correlation_id", correlation_id, 128)
+    _check_traceparent(traceparent)
+    _check_flags(flags)
+    return _json(
+        type,
+        names,
+        data_json,
+        key or names[0],
+        object,
+        0,
+        new_event_id(),
+        now_rfc3339(),
+        correlation_id,
+        traceparent,
+        flags,
+    )
+
+
+def _json(
+    type: str,
+    channels: Sequence[str],
+    data_json: str,
+    key: str,
+    object: str,
+    version: int,
+    id: str,
+    at: str,
+    correlation_id: str,
+    traceparent: str,
+    flags: Mapping[str, bool],
+) -> str:
+    text = json_codec.encode_string
+    flags_json = json_codec.encode_as_text(dict(flags)) if flags else "{}"
+    return (
+        f'{{"v":{FORMAT_VERSION},"type":{text(type)},"channels":[{",".join(map(text, channels))}],'
+        f'"data":{data_json},"key":{text(key)},"object":{text(object)},"version":{version},'
+        f'"id":"{id}","at":{text(at)},"correlation_id":{text(correlation_id)},'
+        f'"traceparent":"{traceparent}","flags":{flags_json}}}'
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +183,18 @@ class Event:
 
     def to_json(self) -> bytes:
         """The JSON object that carries the event: one line, UTF-8."""
-        text = json_codec.encode_text
-        flags = json_codec.encode(dict(self.flags)).decode() if self.flags else "{}"
-        return (
-            f'{{"v":{FORMAT_VERSION},"type":{text(self.type)},'
-            f'"channels":[{",".join(map(text, self.channels))}],"data":{self._data_json},'
-            f'"key":{text(self.key)},"object":{text(self.object)},"version":{self.version},'
-            f'"id":{text(self.id)},"at":{text(self.at)},'
-            f'"correlation_id":{text(self.correlation_id)},'
-            f'"traceparent":{text(self.traceparent)},"flags":{flags}}}'
+        return _json(
+            self.type,
+            self.channels,
+            self._data_json,
+            self.key,
+            self.object,
+            self.version,
+            self.id,
+            self.at,
+            self.correlation_id,
+            self.traceparent,
+            self.flags,
         ).encode()
 
     @classmethod
@@ -153,7 +236,7 @@ _FIELD_NAMES = frozenset(f.name for f in fields(Event) if f.init)
 
 
 def _check_type(value: object) -> None:
-    if not isinstance(value, str) or len(value) > 64 or not _TYPE.fullmatch(value):
+    if not isinstance(value, str) or len(value) > 64 or not _is_type(value):
         raise InvalidEvent(f"type {value!r}: use words of a-z 0-9 _ - joined by dots, at most 64")
     if value in RESERVED_TYPES:
         raise InvalidEvent(f"type {value!r} is the stream's own: use another, comment.{value} say")
@@ -171,7 +254,7 @@ def _checked_channels(value: object) -> tuple[str, ...]:
 
 def _checked_data(value: object) -> str:
     """Returns the data's JSON: nothing else says as surely that it has one, and how long it is."""
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise InvalidEvent(f"data: use a JSON object, not {type(value).__name__}")
     if not RESERVED_DATA_NAMES.isdisjoint(value):
         taken = RESERVED_DATA_NAMES & value.keys()
@@ -180,12 +263,13 @@ def _checked_data(value: object) -> str:
         if not isinstance(name, str):
             raise InvalidEvent("data: use text for every name")
     try:
-        encoded = json_codec.encode(value if type(value) is dict else dict(value))
+        encoded = json_codec.encode_as_text(value if type(value) is dict else dict(value))
+        size = len(encoded) if encoded.isascii() else len(encoded.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidEvent(f"data is not JSON: {error}") from None
-    if len(encoded) > MAX_DATA_BYTES:
-        raise InvalidEvent(f"data: {len(encoded)} bytes encoded; use at most {MAX_DATA_BYTES}")
-    return encoded.decode()
+    if size > MAX_DATA_BYTES:
+        raise InvalidEvent(f"data: {size} bytes encoded; use at most {MAX_DATA_BYTES}")
+    return encoded
 
 
 def _check_version(value: object) -> None:
@@ -217,6 +301,8 @@ def _check_traceparent(value: object) -> None:
 
 
 def _check_flags(value: object) -> None:
+    if type(value) is dict and not value:
+        return
     if not isinstance(value, Mapping) or not all(
         isinstance(name, str) and isinstance(on, bool) for name, on in value.items()
     ):

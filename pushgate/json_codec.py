@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-encode_text: Callable[[str], str] = json.encoder.encode_basestring
+encode_string: Callable[[str], str] = json.encoder.encode_basestring
 """Writes a text as a JSON string; half a surrogate pair is noticed when it becomes UTF-8."""
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+encode_as_text: Callable[[Any], str] = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":")
+).encode
+"""As `encode`, but not yet UTF-8: half a surrogate pair is not noticed."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -26,7 +29,7 @@ def encode(value: Any) -> bytes:
         ValueError: it holds NaN, an infinity, a circle or half a surrogate pair.
         TypeError: it holds something that JSON has no form for.
     """
-    return _encode(value).encode()
+    return encode_as_text(value).encode()
 
 
 def decode(text: bytes | str) -> Any:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushgate import Event, InvalidChannel, InvalidEvent
-from pushgate.event import MAX_DATA_BYTES, RESERVED_DATA_NAMES, new_event_id
+from pushgate.event import (
+    MAX_DATA_BYTES,
+    RESERVED_DATA_NAMES,
+    new_event_id,
+    new_event_json,
+    now_rfc3339,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8")),
@@ -83,6 +92,83 @@ def test_what_breaks_a_rule_is_refused_with_the_thing_and_the_value(
     with pytest.raises(InvalidEvent) as refused:
         Event(**fields)
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "Comment Created"},
+        {"channels": ()},
+        {"channels": ("thread 42",)},
+        {"data": {"event_id": 1}},
+        {"data": {"x": object()}},
+        {"key": "a\nb"},
+        {"object": "x" * 256},
+        {"correlation_id": "x" * 129},
+        {"traceparent": "00-1-2-3"},
+        {"flags": {"a": 1}},
+    ],
+)
+def test_events_json_made_at_once_is_refused_alike(change: dict[str, Any]) -> None:
+    fields = {"type": "comment.created", "channels": ("thread:42",), "data": {}} | change
+    refusals = []
+    for make in (Event, new_event_json):
+        with pytest.raises((InvalidEvent, InvalidChannel)) as refused:
+            make(**fields)
+        refusals.append((refused.type, str(refused.value)))
+    assert refusals[0] == refusals[1]
+
+
+@given(data=st.dictionaries(data_names, json_values, max_size=5), flags=st.booleans())
+def test_an_events_json_made_at_once_is_the_same(data: dict[str, Any], flags: bool) -> None:
+    fields: dict[str, Any] = {
+        "type": "comment.created",
+        "channels": ["thread:42", "forum:7"],
+        "data": data,
+        "object": 'threads.comment:"17"',
+        "correlation_id": "request ü",
+        "flags": {"beta": flags} if flags else {},
+    }
+    read = Event.from_json(new_event_json(**fields))
+    assert read == Event(**fields, id=read.id, at=read.at)
+    assert read.to_json() == Event(**fields, id=read.id, at=read.at).to_json()
+
+
+def test_data_is_encoded_when_the_event_is_made() -> None:
+    data = {"text": "then"}
+    event = Event("a", ("thread:42",), data)
+    data["text"] = "later"
+    assert json.loads(event.to_json())["data"] == {"text": "then"}
+    counted = event.with_version(7)
+    assert json.loads(counted.to_json()) == json.loads(event.to_json()) | {"version": 7}
+    assert pickle.loads(pickle.dumps(counted)) == counted
+
+
+@pytest.mark.parametrize("version", [-1, True, 2**53])
+def test_counting_checks_the_count(version: int) -> None:
+    with pytest.raises(InvalidEvent, match="version"):
+        Event("a", ("thread:42",), {}).with_version(version)
+
+
+def test_the_time_is_now_in_utc() -> None:
+    before = datetime.now(UTC)
+    told = [datetime.fromisoformat(now_rfc3339()) for _ in range(1000)]
+    assert before <= told[0] and told == sorted(told) and told[-1] <= datetime.now(UTC)
+    assert {moment.utcoffset() for moment in told} == {timedelta(0)}
+
+
+def test_a_forked_process_draws_ids_of_its_own() -> None:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, "".join(new_event_id()[13:] for _ in range(10)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 1000).decode()
+    os.close(reader)
+    os.close(writer)
+    assert len(theirs) == 190
+    assert not any(new_event_id()[16:] in theirs for _ in range(10))
 
 
 def test_an_invalid_channel_is_refused_with_the_rule() -> None:

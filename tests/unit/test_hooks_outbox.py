@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from django.core import serializers
 from django.db import connection, transaction
+from django.db import connections as connections_of_django
+from django.utils import timezone
 from pytest_django import Settings
 
-from django_hooks import connections
+from django_hooks import connections, outbox_writer, wake
 from django_hooks.models import OutboxRow
 from django_hooks.receivers import registry
 from example_site.threads.models import Comment, Thread
@@ -255,3 +257,59 @@ def test_the_error_names_the_hook_the_object_and_the_rule(free_hook: None, threa
     assert str(refused.value).startswith(
         f"{HookThatMay.__module__}.HookThatMay, threads.comment:7 created: channel 'thread 42': "
     )
+
+
+def test_each_column_of_the_outbox_is_written():
+    columns = [field.column for field in OutboxRow._meta.local_concrete_fields]
+    assert columns == ["id", *outbox_writer.COLUMNS]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", None])
+def test_a_row_is_as_old_as_it_is(thread: Thread, settings: Settings, zone: str | None):
+    """Whatever time zone the site, or its database, keeps its times in."""
+    settings.USE_TZ = zone is not None
+    settings.TIME_ZONE = zone or "Asia/Tokyo"
+    connection.settings_dict["TIME_ZONE"] = zone
+    vars(connections_of_django["default"]).pop("timezone", None)
+    try:
+        before = timezone.now()
+        Comment.objects.create(thread=thread, author="Ada", text="Hello")
+        Comment.objects.bulk_create([Comment(thread=thread, text=text) for text in "ab"])
+        written = OutboxRow.objects.values_list("created_at", flat=True)
+        assert len(written) == 3
+        assert all(before <= created_at <= timezone.now() for created_at in written)
+    finally:
+        connection.settings_dict["TIME_ZONE"] = None
+        vars(connections_of_django["default"]).pop("timezone", None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_saves_in_one_transaction_nudge_once(monkeypatch: pytest.MonkeyPatch):
+    nudged: list[int] = []
+
+    def nudge() -> None:
+        nudged.append(1)
+
+    monkeypatch.setattr(wake, "nudge", nudge)
+    thread = Thread.objects.create(title="A thread")
+    with transaction.atomic():
+        Comment.objects.create(thread=thread, text="one")
+        with pytest.raises(RuntimeError), transaction.atomic():
+            Comment.objects.create(thread=thread, text="undone")
+            raise RuntimeError
+        Comment.objects.create(thread=thread, text="two")
+    assert len(nudged) == 1
+    with transaction.atomic():
+        with pytest.raises(RuntimeError), transaction.atomic():
+            Comment.objects.create(thread=thread, text="undone")
+            raise RuntimeError
+        Comment.objects.create(thread=thread, text="three")
+    assert len(nudged) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_catches_a_refused_event_within_a_transaction_keeps_nothing_of_it(free_hook: None):
+    thread = Thread.objects.create(title="A thread")
+    with transaction.atomic(), pytest.raises(InvalidChannel):
+        Comment.objects.create(thread=thread, author="thread 42", text="Hello")
+    assert Comment.objects.count() == 0

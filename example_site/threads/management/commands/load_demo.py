@@ -34,8 +34,9 @@ class Command(BaseCommand):
         self.stdout.write(f"Loaded {loaded} threads.")
 
 
+@hooks_disabled()
 def load(demo_threads: list[dict[str, Any]]) -> int:
-    """Store the threads with ids from 1, and return how many."""
+    """Store the threads with ids from 1, and return how many. No events go out."""
     now = timezone.now()
     threads, comments = [], []
     for number, demo in enumerate(demo_threads, start=1):
