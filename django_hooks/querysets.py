@@ -14,6 +14,7 @@ from django.db import NotSupportedError, connections, models, transaction
 from django.db.models import Field, Model, sql
 from django.db.models.constants import OnConflict
 
+from django_hooks import wake
 from django_hooks.models import OutboxRow
 from django_hooks.receivers import registry
 from django_hooks.recorder import deletions_together, event_of, record
@@ -55,7 +56,7 @@ class PushQuerySet(models.QuerySet[ModelT]):
             NotSupportedError: conflicts are ignored or updated on a database (MySQL) that does
                 not say which rows were written.
         """
-        hooks = _hooks_told(self.model)
+        told = _hooks_told(self.model)
         objs = list(objs)
         options = {
             "ignore_conflicts": ignore_conflicts,
@@ -63,11 +64,14 @@ class PushQuerySet(models.QuerySet[ModelT]):
             "update_fields": update_fields,
             "unique_fields": unique_fields,
         }
-        if not hooks or not objs:
+        if not told or not objs:
             return super().bulk_create(objs, batch_size, **options)  # type: ignore[arg-type]
         self._for_write = True
         using = self.db
         with transaction.atomic(using=using, savepoint=False):
+            hooks = _left_to_us(told, using)
+            if not hooks:
+                return super().bulk_create(objs, batch_size, **options)  # type: ignore[arg-type]
             if not ignore_conflicts and not update_conflicts:
                 created = super().bulk_create(objs, batch_size)
                 record(_events(hooks, created, "created"), using)
@@ -90,8 +94,8 @@ class PushQuerySet(models.QuerySet[ModelT]):
             new = [row for row in rows if row.pk not in there]
             changed = [row for row in rows if row.pk in there]
             concerned = [hook for hook in hooks if hook.watches(update_fields)]
-            told = [*_events(hooks, new, "created"), *_events(concerned, changed, "updated")]
-            record(told, using)
+            events = [*_events(hooks, new, "created"), *_events(concerned, changed, "updated")]
+            record(events, using)
             return result
 
     def update(self, **kwargs: Any) -> int:
@@ -100,16 +104,19 @@ class PushQuerySet(models.QuerySet[ModelT]):
         `bulk_update` comes this way too, batch by batch. The rows are locked first, so that those
         that are told of are those that are updated.
         """
-        hooks = [
+        told = [
             hook
             for hook in _hooks_told(self.model)
             if "updated" in hook.actions and hook.watches(kwargs)
         ]
-        if not hooks or self.query.is_sliced or self.query.combinator:
+        if not told or self.query.is_sliced or self.query.combinator:
             return super().update(**kwargs)
         self._for_write = True
         using = self.db
         with transaction.atomic(using=using, savepoint=False):
+            hooks = _left_to_us(told, using)
+            if not hooks:
+                return super().update(**kwargs)
             pks = self._lock_pks(using)
             if connections[using].features.has_select_for_update:
                 # Rows that came to match since are not among the locked ones: leave them be.
@@ -226,6 +233,14 @@ PushManager = models.Manager.from_queryset(PushQuerySet)
 
 def _hooks_told(model: type[Model]) -> Sequence[ModelHook[Any]]:
     return () if disabled_depth() else registry.hooks_told(model)
+
+
+def _left_to_us(hooks: Sequence[ModelHook[Any]], using: str) -> list[ModelHook[Any]]:
+    """Return the hooks that the database does not carry out; wake the relay for the others."""
+    ours = [hook for hook in hooks if not hook.told_by_database(using)]
+    if len(ours) < len(hooks):
+        wake.nudge_at_commit(connections[using])
+    return ours
 
 
 def _events(

@@ -119,10 +119,7 @@ def _record_now(events: Sequence[str], using: str) -> None:
     if hooks_settings().mode == "outbox":
         connection = database_connections[using]
         write_events(events, connection)
-        # One nudge for many writes in turn; a savepoint that takes it back takes theirs, too.
-        waiting = connection.run_on_commit
-        if not (waiting and waiting[-1][1] is wake.nudge):
-            connection.on_commit(wake.nudge, robust=True)
+        wake.nudge_at_commit(connection)
         return
     for event in events:
         # The row's lock is held: of two writers to one object the later has the later time.

@@ -108,6 +108,13 @@ class ModelHook(Generic[ModelT]):
         `prefetch_related_objects(instances, "thread")` say, instead of one by one.
         """
 
+    def told_by_database(self, using: str) -> bool:
+        """Return whether the database `using` itself tells of rows, so that bulk writes need not.
+
+        See `django_hooks.trigger_hook`.
+        """
+        return False
+
     def watches(self, update_fields: Collection[str] | None) -> bool:
         """Return whether an update of these fields (None: nobody knows which) is told."""
         if update_fields is None or self._watched is None:

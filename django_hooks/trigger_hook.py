@@ -17,8 +17,7 @@ from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
-from django.db import connections, models, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import connections, models
 from django.db.models import Model
 
 from django_hooks import wake
@@ -83,7 +82,7 @@ class TriggerHook(ModelHook[ModelT]):
         """Return the channels, or none where a trigger tells."""
         if action in ACTIONS and told_by_trigger(instance._state.db):
             # The trigger's row is in this transaction as ours would be; only the nudge is left.
-            _nudge_at_commit(connections[str(instance._state.db)])
+            wake.nudge_at_commit(connections[str(instance._state.db)])
             return ()
         names = [_formatted(parts, instance) for parts in self.channel_parts]
         return tuple(dict.fromkeys(name for name in names if name is not None))
@@ -98,6 +97,10 @@ class TriggerHook(ModelHook[ModelT]):
     def key(self, instance: ModelT, action: Action) -> str:
         """Return the ordering key."""
         return _formatted(self.key_parts, instance) or ""
+
+    def told_by_database(self, using: str) -> bool:
+        """Return whether triggers tell of the rows there."""
+        return told_by_trigger(using)
 
     def _check_model(self) -> None:
         if self.model._meta.proxy:
@@ -163,13 +166,6 @@ class TriggerHook(ModelHook[ModelT]):
 def told_by_trigger(alias: str | None) -> bool:
     """Return whether triggers tell of the rows in a database."""
     return alias is not None and connections[alias].vendor == "postgresql"
-
-
-def _nudge_at_commit(connection: BaseDatabaseWrapper) -> None:
-    """Have the relay woken at commit, by one callback for many rows in turn."""
-    waiting = connection.run_on_commit
-    if not (waiting and waiting[-1][1] is wake.nudge):
-        transaction.on_commit(wake.nudge, using=connection.alias, robust=True)
 
 
 def _moment() -> str:

@@ -12,6 +12,7 @@ import threading
 import time
 
 import redis
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_hooks import connections
 
@@ -32,6 +33,14 @@ def nudge() -> None:
     if nudger is None:
         nudger = _nudgers.setdefault(pid, Nudger())
     nudger.nudge()
+
+
+def nudge_at_commit(connection: BaseDatabaseWrapper) -> None:
+    """Wake the relay when the transaction open on `connection` commits; once for writes in turn."""
+    waiting = connection.run_on_commit
+    # A savepoint that takes the last nudge back takes these writes back as well.
+    if not (waiting and waiting[-1][1] is nudge):
+        connection.on_commit(nudge, robust=True)
 
 
 class Nudger:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from loadtest.bench.answer_to_frame import answer_to_frame
+from loadtest.bench.hooks import hooks
 from loadtest.bench.machine import machine_facts
 from loadtest.bench.outbox_relay import outbox_relay
 from loadtest.bench.table import Table
@@ -23,6 +24,7 @@ from stack.output import say
 
 BENCHMARKS: Mapping[str, Callable[[Target], Table]] = {
     "answer_to_frame": answer_to_frame,
+    "hooks": hooks,
     "outbox_relay": outbox_relay,
 }
 

@@ -7,21 +7,12 @@ in turn in one process.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from loadtest.bench.own_site import manage, own_sites
 from loadtest.bench.table import Table
-from loadtest.errors import LoadTestError
 from loadtest.target import Target
-from stack.platform import REPOSITORY, Platform
-from stack.postgres_server import PostgresServer
-from stack.process import free_port
-from stack.redis_server import RedisServer
 
 ROWS = 10_000
 ROUNDS = 3
@@ -34,47 +25,15 @@ _WAYS = {
 
 def outbox_relay(target: Target) -> Table:
     """Move the same rows in each way and return rates and ratios. The target is left alone."""
-    with tempfile.TemporaryDirectory(prefix="pushgate-bench-") as folder:
-        directory = Path(folder)
-        redis = RedisServer(Platform.find(), directory / "redis", free_port())
-        postgres = PostgresServer()
-        try:
-            redis.start()
-            postgres.start()
-            rows = []
-            for url in (f"sqlite:///{directory / 'bench.sqlite3'}", postgres.url()):
-                environment = {
-                    **os.environ,
-                    "STATE_DIR": str(directory),
-                    "DATABASE_URL": url,
-                    "PUSHGATE_REDIS_URL": redis.url,
-                }
-                _manage(environment, "migrate", "--verbosity=0")
-                options = (f"--rows={ROWS}", f"--rounds={ROUNDS}")
-                rows += _rows(json.loads(_manage(environment, "measure_relay", *options)))
-        finally:
-            postgres.stop()
-            redis.stop()
+    options = (f"--rows={ROWS}", f"--rounds={ROUNDS}")
+    with own_sites() as sites:
+        found = [json.loads(manage(site, "measure_relay", *options)) for site in sites]
     return Table(
         f"The relay on an outbox of {ROWS} rows, {ROUNDS} times; ratios: how much less it takes",
         ("", "rows/s", "time", "its CPU", "its and Redis' CPU"),
-        rows,
+        [line for one in found for line in _rows(one)],
         ["The second loop remembers nothing: where it dies, nobody can go on."],
     )
-
-
-def _manage(environment: Mapping[str, str], *command: str) -> str:
-    done = subprocess.run(
-        (sys.executable, "example_site/manage.py", *command),
-        cwd=REPOSITORY,
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise LoadTestError(f"manage.py {command[0]} failed: {last}")
-    return done.stdout
 
 
 def _rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -77,9 +77,9 @@ def test_a_stop_keeps_whole_batches_and_says_how_to_go_on(
 ) -> None:
     monkeypatch.setattr(push_replay, "BATCH_ROWS", 3)
 
-    def stop_at_five(events: list[Event], using: str) -> None:
+    def stop_at_five(events: list[str], using: str) -> None:
         record(events, using)
-        if "5" in [event.data["text"] for event in events]:
+        if "5" in [Event.from_json(event).data["text"] for event in events]:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(push_replay, "record", stop_at_five)

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections, models, transaction
 from pytest_django import Settings
 
+from django_hooks import wake
 from django_hooks.models import OutboxRow
 from django_hooks.receivers import registry
 from django_hooks.registry import ModelHook
@@ -97,6 +98,30 @@ def run(alias: str, *statements: str) -> None:
 def comment(text: str = "Hello", **fields: Any) -> Comment:
     thread, _ = Thread.objects.get_or_create(title="A thread")
     return Comment(thread=thread, author="Ada", text=text, **fields)
+
+
+@on_postgresql
+def test_bulk_writes_leave_the_telling_to_the_triggers(
+    comments_by_trigger: str, monkeypatch: pytest.MonkeyPatch
+):
+    sent: list[str] = []
+    nudged: list[bool] = []
+
+    def note(execute: Any, sql: str, *arguments: Any) -> Any:
+        sent.append(sql)
+        return execute(sql, *arguments)
+
+    monkeypatch.setattr(wake, "nudge", lambda: nudged.append(True))
+    comments = [comment(text) for text in "ab"]
+    with connections[comments_by_trigger].execute_wrapper(note):
+        Comment.objects.bulk_create(comments)
+        Comment.objects.update(text="c")
+    assert len(sent) == len(nudged) == 2
+    assert stories() == [
+        ("comment.created", "a"),
+        ("comment.created", "b"),
+        *[("comment.updated", "c")] * 2,
+    ]
 
 
 def test_django_tells_once_on_either_database(comments_by_trigger: str):
