@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-test run status test test-fast lint load bench test-images
+.PHONY: help setup setup-test run status manage test test-fast lint load bench test-images
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ run: setup  ## start redis, gateway, formatter, relay and site; Ctrl-C stops all
 status:  ## each part, its pid and its state
 	@[ -x $(PYTHON) ] || { echo "nothing was ever started here; make run does" >&2; exit 1; }
 	@exec $(PYTHON) -m stack.status
+
+manage: setup  ## a command of the running site: make manage do=createsuperuser
+	@exec $(PYTHON) -m stack.manage $(or $(do),help)
 
 test: setup-test lint  ## install what the tests need and run every test
 	@exec $(PYTHON) -m pytest

@@ -8,7 +8,7 @@ from functools import cache
 import redis
 
 from django_hooks.settings import HooksSettings, hooks_settings
-from pushgate import Keys, RedisJobQueue, RedisLog, connect
+from pushgate import Control, Keys, RedisJobQueue, RedisLog, connect
 
 # A visitor waits for these: rather a page without its cursor than a page that is late.
 CONNECT_SECONDS = 0.25
@@ -48,6 +48,13 @@ def one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
+def away(error: redis.RedisError) -> str:
+    """Return the sentence for who sees that Redis failed: no address, which may hold a password."""
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return f"Redis cannot be reached ({type(error).__name__})."
+    return f"Redis refused: {' '.join(str(error).split())[:200]}."
+
+
 def client() -> redis.Redis:
     """Return the client that serves requests: it gives up early."""
     return _client(hooks_settings().redis_url)
@@ -68,6 +75,11 @@ def log() -> RedisLog:
     return _log(hooks_settings())
 
 
+def control() -> Control:
+    """Return the operator's view of the queue."""
+    return _control(hooks_settings())
+
+
 @cache
 def _client(url: str) -> redis.Redis:
     return connect(url, connect_seconds=CONNECT_SECONDS, answer_seconds=ANSWER_SECONDS)
@@ -83,3 +95,8 @@ def _job_queue(settings: HooksSettings) -> RedisJobQueue:
 @cache
 def _log(settings: HooksSettings) -> RedisLog:
     return RedisLog(_client(settings.redis_url), Keys(settings.namespace))
+
+
+@cache
+def _control(settings: HooksSettings) -> Control:
+    return Control(_client(settings.redis_url), Keys(settings.namespace), settings.partitions)

@@ -1,4 +1,5 @@
-"""The outbox: events that wait, in the site's own database, to be relayed."""
+"""The outbox: events that wait, in the site's own database, to be relayed. And the control panel,
+which has no table: a model is what Django's admin and its permissions hang on."""
 
 from __future__ import annotations
 
@@ -54,3 +55,22 @@ class OutboxIdentity(models.Model):
 
     def __str__(self) -> str:
         return self.name.hex
+
+
+class ControlPanel(models.Model):
+    """A place in the control panel, as the admin's log names it: `partition 3`.
+
+    It has permissions and no table: `view_controlpanel` shows the panel, `operate_controlpanel`
+    lets one act in it.
+    """
+
+    part = models.CharField(max_length=200, primary_key=True)
+
+    class Meta:
+        managed = False
+        default_permissions = ("view", "operate")
+        verbose_name = "control panel"
+        verbose_name_plural = "control panel"
+
+    def __str__(self) -> str:
+        return self.part

@@ -83,6 +83,11 @@ class Relay:
         self._look_again_at = 0.0
         self._redis = Reachability(logger, "Redis")
 
+    @property
+    def owner(self) -> str:
+        """What this relay is called in its lease."""
+        return self._owner
+
     def run(self, stop: threading.Event) -> None:
         """Take turns until `stop` is set; then release the lease."""
         failures = waits = 0

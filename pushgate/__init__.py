@@ -22,7 +22,7 @@ from pushgate.leases import Lease, Leases
 from pushgate.ledger import Ledger, read_ledger
 from pushgate.log import History, Log, LogEntry, RedisLog
 from pushgate.memory import MemoryJobQueue, MemoryLog
-from pushgate.publish import publish
+from pushgate.publish import publish, publish_straight
 from pushgate.redis_job_queue import RedisJobQueue
 from pushgate.settings import Settings
 
@@ -59,5 +59,6 @@ __all__ = [
     "connect",
     "frame_of",
     "publish",
+    "publish_straight",
     "read_ledger",
 ]

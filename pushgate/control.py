@@ -22,6 +22,9 @@ from pushgate.ledger import Ledger, read_ledger
 from pushgate.scripts import Script
 
 LETTERS_AT_A_TIME = 100
+WATCHED_SECONDS = 90
+"""For how long a look at the panel counts: longer than an open panel waits before the next."""
+
 ENTRIES_SEARCHED = 10_000
 """How far `trace` looks through a stream, from its newest entry on."""
 
@@ -168,6 +171,11 @@ class Control:
         found: Any = self._client.xrevrange(self._keys.dead, newest, "-", count=count)
         return [_letter(entry_id, fields) for entry_id, fields in found]
 
+    def count_dead_letters_after(self, entry_id: str, most: int = LETTERS_AT_A_TIME) -> int:
+        """How many letters are younger than this entry; `most` stands for that many or more."""
+        found: Any = self._client.xrange(self._keys.dead, f"({entry_id}", "+", count=most)
+        return len(found)
+
     def dead_letter(self, entry_id: str) -> DeadLetter | None:
         """One dead letter; None when it is not there any more."""
         found: Any = self._client.xrange(self._keys.dead, entry_id, entry_id)
@@ -191,6 +199,14 @@ class Control:
     def discard_dead_letters(self, entry_ids: Sequence[str]) -> int:
         """Deletes dead letters for good; returns how many were there. The ledger keeps them."""
         return int(self._client.xdel(self._keys.dead, *entry_ids)) if entry_ids else 0
+
+    def watch(self) -> None:
+        """Says that somebody looks at the figures."""
+        self._client.set(self._keys.watched, "1", ex=WATCHED_SECONDS)
+
+    def is_watched(self) -> bool:
+        """Whether somebody has looked at the figures lately."""
+        return bool(self._client.exists(self._keys.watched))
 
     def trace(self, event_id: str, channels: Sequence[str], key: str) -> list[Sighting]:
         """Where an event is now, in the order of its way.

@@ -10,6 +10,7 @@
 | `attempts` | hash | `<p>:<entry id>` -> how often the job was claimed |
 | `put:<event id>` | string, expires | the event was put; a second put is dropped |
 | `paused` | set | partitions nobody is to claim from |
+| `watched` | string, expires | somebody looks at the control panel |
 | `dead` | stream | jobs given up, with the reason |
 | `log` | stream | all frames in order |
 | `channel:<name>` | stream, expires | one channel's recent frames, with the log's entry ids |
@@ -55,6 +56,7 @@ class Keys:
         self.workers = prefix + "workers"
         self.attempts = prefix + "attempts"
         self.paused = prefix + "paused"
+        self.watched = prefix + "watched"
         self.dead = prefix + "dead"
         self.log = prefix + "log"
         self.epoch = prefix + "epoch"

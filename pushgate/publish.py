@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 
+import redis
+
 from pushgate.connection import connect
 from pushgate.event import Event
-from pushgate.job_queue import JobQueue
+from pushgate.frames import frame_of
+from pushgate.job_queue import PUT_WINDOW_SECONDS, JobQueue
 from pushgate.keys import Keys
+from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH
 from pushgate.redis_job_queue import RedisJobQueue
+from pushgate.scripts import Script
 from pushgate.settings import Settings
 
 
@@ -28,6 +33,29 @@ def publish(event: Event, queue: JobQueue | None = None) -> bool:
             again is harmless.
     """
     return (queue or _queue_of_environment()).put(event)
+
+
+def publish_straight(client: redis.Redis, keys: Keys, event: Event) -> str:
+    """Appends an event's frame to the log, past queue and formatter, as the gateway's `/pub` does.
+
+    No pipeline sees it and no order holds between it and the events on the queue.
+
+    Returns:
+        The log's entry id; the earlier one's when the event was published within the last hour.
+    """
+    frame = frame_of(event)
+    entry_id = Script(client, "publish")(
+        [keys.log, keys.ledger, keys.put(event.id), *map(keys.channel, frame.channels)],
+        [
+            " ".join(frame.channels),
+            frame.data,
+            HISTORY_LENGTH,
+            HISTORY_SECONDS,
+            LOG_LENGTH,
+            PUT_WINDOW_SECONDS,
+        ],
+    )
+    return str(entry_id.decode())
 
 
 @cache

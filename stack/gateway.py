@@ -28,7 +28,7 @@ class GatewaySettings:
     redis_url: str
     namespace: str = "pushgate"
     origins: tuple[str, ...] = ()
-    public_prefixes: tuple[str, ...] = ("thread:", "forum:", "post:")
+    public_prefixes: tuple[str, ...] = ("thread:", "forum:", "post:", "pushgate:panel")
     workers: str = "auto"
     more: Mapping[str, str] = field(default_factory=dict)
 

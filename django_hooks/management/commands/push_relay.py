@@ -11,8 +11,10 @@ import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_hooks import wake
+from django_hooks.panel.live import Beat
 from django_hooks.relay import STANDBY_SECONDS, Relay, relay_of
 from django_hooks.settings import hooks_settings
+from pushgate import Keys, connect
 from pushgate.leases import LEASE_SECONDS
 
 
@@ -29,7 +31,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         """Run until SIGTERM or SIGINT, or `--once`."""
-        relay = relay_of(hooks_settings())
+        settings = hooks_settings()
+        relay = relay_of(settings)
         if once:
             self.stdout.write(f"Moved {self._run_once(relay)} rows.")
             return
@@ -42,6 +45,10 @@ class Command(BaseCommand):
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
+        beat = Beat(
+            connect(settings.redis_url), Keys(settings.namespace), settings.partitions, relay.owner
+        )
+        threading.Thread(target=beat.run, args=(stop,), name="pushgate-beat", daemon=True).start()
         relay.run(stop)
 
     def _run_once(self, relay: Relay) -> int:

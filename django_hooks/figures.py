@@ -1,0 +1,134 @@
+"""What Pushgate does at this moment, and what is wrong with it: for the control panel and
+`push_status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django_hooks.backlog import Backlog, read_backlogs
+from django_hooks.settings import hooks_settings
+from pushgate import Control, Ledger
+from pushgate.control import PartitionState
+
+OLDEST_SECONDS = 60.0
+"""An event that waits longer than this is a complaint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One look at everything.
+
+    Attributes:
+        at: when it was taken.
+        partitions: of the job queue, by number.
+        relay_holder: the relay that leads; "" when none does.
+        relay_needed: the site writes outbox rows, which somebody must relay.
+        ledger: the books.
+        dead_letters: how many are kept.
+        backlogs: what waits in each database's outbox.
+    """
+
+    at: datetime
+    partitions: tuple[PartitionState, ...]
+    relay_holder: str
+    relay_needed: bool
+    ledger: Ledger
+    dead_letters: int
+    backlogs: tuple[Backlog, ...]
+
+    @property
+    def jobs(self) -> int:
+        """Jobs in all partitions."""
+        return sum(state.jobs for state in self.partitions)
+
+    @property
+    def pending(self) -> int:
+        """Outbox rows that wait, in all databases."""
+        return sum(backlog.pending for backlog in self.backlogs)
+
+    @property
+    def oldest_job_at(self) -> datetime | None:
+        """Since when the oldest job waits."""
+        return _first(state.oldest_at for state in self.partitions)
+
+    @property
+    def oldest_row_at(self) -> datetime | None:
+        """Since when the oldest outbox row waits."""
+        return _first(backlog.oldest_at for backlog in self.backlogs)
+
+    @property
+    def holders(self) -> list[str]:
+        """The formatter processes that hold partitions."""
+        return sorted({state.holder for state in self.partitions if state.holder})
+
+    def age_seconds(self, since: datetime | None) -> float:
+        """Return how long ago something was, never below zero: not all clocks agree."""
+        return max(0.0, (self.at - since).total_seconds()) if since else 0.0
+
+    def complaints(self, oldest_seconds: float = OLDEST_SECONDS) -> list[str]:
+        """Return what is wrong, one sentence each; nothing when all is well.
+
+        Args:
+            oldest_seconds: how long an event may wait.
+        """
+        return [*self._missing(), *self._late(oldest_seconds), *self._wrong()]
+
+    def _missing(self) -> Iterable[str]:
+        orphans = [str(state.partition) for state in self.partitions if not state.holder]
+        if len(orphans) == len(self.partitions):
+            yield "No formatter runs: nobody works any partition."
+        elif orphans:
+            plural = "s" if len(orphans) > 1 else ""
+            yield f"Partition{plural} {', '.join(orphans)}: nobody holds the lease."
+        if self.relay_needed and not self.relay_holder:
+            yield "No relay leads: outbox rows wait until one does."
+
+    def _late(self, oldest_seconds: float) -> Iterable[str]:
+        for state in self.partitions:
+            age = self.age_seconds(state.oldest_at)
+            if age > oldest_seconds:
+                why = "; it is paused" if state.paused else ""
+                yield f"Partition {state.partition}: its oldest job waits for {age:.0f} s{why}."
+        for backlog in self.backlogs:
+            age = self.age_seconds(backlog.oldest_at)
+            if age > oldest_seconds:
+                yield f"Database {backlog.alias}: its oldest row waits for {age:.0f} s."
+
+    def _wrong(self) -> Iterable[str]:
+        for backlog in self.backlogs:
+            if backlog.trouble:
+                yield f"Database {backlog.alias}: its outbox {backlog.trouble}."
+        if not self.ledger.balances:
+            yield (
+                f"The ledger does not balance: {self.ledger.difference:+d} events were accepted "
+                "and are in no state."
+            )
+
+
+def take_figures(control: Control, aliases: Iterable[str] | None = None) -> Figures:
+    """Look at Redis and at every database.
+
+    Args:
+        control: of the site's namespace.
+        aliases: the databases looked at; all of the site's when not given.
+
+    Raises:
+        RedisError: Redis cannot be reached.
+    """
+    partitions = tuple(control.partitions())
+    backlogs = read_backlogs(control.relay_marks(), aliases)
+    return Figures(
+        at=datetime.now(UTC),
+        partitions=partitions,
+        relay_holder=control.relay_holder(),
+        relay_needed=hooks_settings().mode == "outbox",
+        ledger=control.ledger(),
+        dead_letters=control.count_dead_letters(),
+        backlogs=backlogs,
+    )
+
+
+def _first(moments: Iterable[datetime | None]) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
