@@ -71,7 +71,7 @@ def _read(alias: str, marks: Mapping[str, str]) -> Backlog | None:
         return Backlog(
             alias,
             pending=waiting[:MOST_COUNTED].count(),
-            oldest_at=_aware(waiting.values_list("created_at", flat=True).first()),
+            oldest_at=aware(waiting.values_list("created_at", flat=True).first()),
             refused=rows.exclude(refused="")[:MOST_COUNTED].count(),
         )
     except ImproperlyConfigured:
@@ -80,6 +80,6 @@ def _read(alias: str, marks: Mapping[str, str]) -> Backlog | None:
         return Backlog(alias, trouble=f"cannot be read ({type(error).__name__})")
 
 
-def _aware(moment: datetime | None) -> datetime | None:
-    """With a time zone: Redis' times have one, and a site with USE_TZ = False has none."""
+def aware(moment: datetime | None) -> datetime | None:
+    """Return a time with its zone: those of Redis have one, a site's with USE_TZ = False none."""
     return timezone.make_aware(moment) if moment and timezone.is_naive(moment) else moment

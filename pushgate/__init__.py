@@ -25,6 +25,7 @@ from pushgate.memory import MemoryJobQueue, MemoryLog
 from pushgate.publish import publish, publish_straight
 from pushgate.redis_job_queue import RedisJobQueue
 from pushgate.settings import Settings
+from pushgate.tracer import Tracer
 
 __all__ = [
     "Control",
@@ -55,6 +56,7 @@ __all__ = [
     "RedisJobQueue",
     "RedisLog",
     "Settings",
+    "Tracer",
     "check_channel",
     "connect",
     "frame_of",

@@ -1,5 +1,5 @@
 """What an operator sees of the queue and may do to it: depth and age by partition, who works it,
-dead letters, pause and resume, and where one event is.
+dead letters, pause and resume. Where one event is, `pushgate.tracer` finds.
 
 Reads are a glance, not a transaction: two figures of one answer may be a moment apart.
 """
@@ -15,7 +15,6 @@ import redis
 
 from pushgate.errors import InvalidEvent
 from pushgate.event import Event
-from pushgate.job_queue import partition_of
 from pushgate.keys import Keys
 from pushgate.leases import RELAY
 from pushgate.ledger import Ledger, read_ledger
@@ -24,9 +23,6 @@ from pushgate.scripts import Script
 LETTERS_AT_A_TIME = 100
 WATCHED_SECONDS = 90
 """For how long a look at the panel counts: longer than an open panel waits before the next."""
-
-ENTRIES_SEARCHED = 10_000
-"""How far `trace` looks through a stream, from its newest entry on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +52,7 @@ class DeadLetter:
         entry_id: names the letter.
         partition: where the job was.
         attempts: how often it had been claimed.
+        queued_at: when the job was put on the queue.
         reason: why it was given up.
         body: the event's JSON, or what was found in its place.
         buried_at: when.
@@ -66,6 +63,7 @@ class DeadLetter:
     attempts: int
     reason: str
     body: bytes
+    queued_at: datetime
     buried_at: datetime
 
     def event(self) -> Event | None:
@@ -74,25 +72,6 @@ class DeadLetter:
             return Event.from_json(self.body)
         except InvalidEvent:
             return None
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A place where an event was found.
-
-    Attributes:
-        place: `queue`, `dead letters` or `history`.
-        where: the partition, or the channel.
-        at: since when it is there, by the clock of Redis.
-        entry_id: the stream's entry.
-        detail: attempts and reason, as far as the place knows them.
-    """
-
-    place: str
-    where: str
-    at: datetime
-    entry_id: str
-    detail: str = ""
 
 
 class Control:
@@ -124,7 +103,7 @@ class Control:
             PartitionState(
                 partition=number,
                 jobs=answers[3 * number],
-                oldest_at=_time_of(answers[3 * number + 1][0][0])
+                oldest_at=time_of(answers[3 * number + 1][0][0])
                 if answers[3 * number + 1]
                 else None,
                 holder=_owner_in(answers[3 * number + 2]),
@@ -169,7 +148,7 @@ class Control:
         """
         newest = f"({before}" if before else "+"
         found: Any = self._client.xrevrange(self._keys.dead, newest, "-", count=count)
-        return [_letter(entry_id, fields) for entry_id, fields in found]
+        return [letter_of(entry_id, fields) for entry_id, fields in found]
 
     def count_dead_letters_after(self, entry_id: str, most: int = LETTERS_AT_A_TIME) -> int:
         """How many letters are younger than this entry; `most` stands for that many or more."""
@@ -179,7 +158,7 @@ class Control:
     def dead_letter(self, entry_id: str) -> DeadLetter | None:
         """One dead letter; None when it is not there any more."""
         found: Any = self._client.xrange(self._keys.dead, entry_id, entry_id)
-        return _letter(*found[0]) if found else None
+        return letter_of(*found[0]) if found else None
 
     def retry_dead_letters(self, entry_ids: Iterable[str]) -> int:
         """Puts dead letters back to the end of their partitions; returns how many were there.
@@ -208,48 +187,14 @@ class Control:
         """Whether somebody has looked at the figures lately."""
         return bool(self._client.exists(self._keys.watched))
 
-    def trace(self, event_id: str, channels: Sequence[str], key: str) -> list[Sighting]:
-        """Where an event is now, in the order of its way.
-
-        Args:
-            event_id: the event's.
-            channels: whose histories are searched.
-            key: its ordering key, which says the partition.
-        """
-        mark = event_id.encode()
-        partition = partition_of(key, self._partitions)
-        sightings = [
-            Sighting("queue", str(partition), _time_of(entry_id), entry_id.decode())
-            for entry_id, fields in self._newest(self._keys.jobs(partition))
-            if mark in fields.get(b"event", b"")
-        ]
-        for entry_id, fields in self._newest(self._keys.dead):
-            if mark in fields.get(b"event", b""):
-                letter = _letter(entry_id, fields)
-                detail = f"{letter.attempts} attempts: {letter.reason}"
-                where = str(letter.partition)
-                sightings.append(
-                    Sighting("dead letters", where, letter.buried_at, letter.entry_id, detail)
-                )
-        for channel in channels:
-            sightings += [
-                Sighting("history", channel, _time_of(entry_id), entry_id.decode())
-                for entry_id, fields in self._newest(self._keys.channel(channel))
-                if mark in fields.get(b"frame", b"")
-            ]
-        return sightings
-
-    def _newest(self, key: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        found: Any = self._client.xrevrange(key, count=ENTRIES_SEARCHED)
-        return list(found)
-
     def _checked(self, partition: int) -> int:
         if not 0 <= partition < self._partitions:
             raise ValueError(f"partition {partition}: use 0 to {self._partitions - 1}")
         return partition
 
 
-def _time_of(entry_id: bytes) -> datetime:
+def time_of(entry_id: bytes) -> datetime:
+    """When a stream's entry was made, by the clock of Redis."""
     return datetime.fromtimestamp(int(entry_id.partition(b"-")[0]) / 1000, UTC)
 
 
@@ -258,12 +203,14 @@ def _owner_in(holder: Any) -> str:
     return holder.decode().partition(":")[2] if isinstance(holder, bytes) else ""
 
 
-def _letter(entry_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
+def letter_of(entry_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
+    """An entry of the stream `dead`."""
     return DeadLetter(
         entry_id=entry_id.decode(),
         partition=int(fields[b"partition"]),
         attempts=int(fields[b"attempts"]),
         reason=fields[b"reason"].decode("utf-8", "replace"),
         body=fields[b"event"],
-        buried_at=_time_of(entry_id),
+        queued_at=time_of(fields[b"entry"]),
+        buried_at=time_of(entry_id),
     )

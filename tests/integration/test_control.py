@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from pushgate import Control, Event, Finished, Keys, Lease, RedisJobQueue, connect, frame_of
+from pushgate import Control, Event, Keys, Lease, RedisJobQueue, connect
 from pushgate.job_queue import FROM_THE_START, partition_of
 from stack.redis_server import RedisServer
 
@@ -125,26 +125,12 @@ def test_a_dead_letter_discarded_is_gone_and_still_booked(
     assert control.ledger().balances
 
 
-def test_an_event_is_found_wherever_it_is(queue: RedisJobQueue, control: Control) -> None:
-    event = comment()
-
-    def places() -> list[tuple[str, str]]:
-        found = control.trace(event.id, event.channels, event.key)
-        return [(sighting.place, sighting.where) for sighting in found]
-
-    assert places() == []
-    queue.put(event)
-    lease = lease_of(queue, event)
-    assert places() == [("queue", lease.name)]
-    (job,) = queue.claim(lease, FROM_THE_START, 10)
-    queue.bury(lease, job.entry_id, "the template is missing")
-    assert places() == [("dead letters", lease.name)]
-    (sighting,) = control.trace(event.id, event.channels, event.key)
-    assert sighting.detail == "1 attempts: the template is missing"
-    control.retry_dead_letters([sighting.entry_id])
-    (job,) = queue.claim(lease, FROM_THE_START, 10)
-    queue.finish(lease, [Finished(job.entry_id, (frame_of(event),))])
-    assert places() == [("history", "thread:1"), ("history", "forum:7")]
+def test_a_dead_letter_says_when_it_was_queued(queue: RedisJobQueue, control: Control) -> None:
+    bury(queue, comment(1))
+    (letter,) = control.dead_letters()
+    assert letter.queued_at <= letter.buried_at
+    assert control.count_dead_letters_after("0-0") == 1
+    assert control.count_dead_letters_after(letter.entry_id) == 0
 
 
 def test_the_relays_leader_and_marks_are_seen(queue: RedisJobQueue, control: Control) -> None:
