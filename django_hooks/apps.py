@@ -21,7 +21,7 @@ class DjangoHooksConfig(AppConfig):
 
         checks.register_checks()
         autodiscover_modules("push")
-        from django_hooks import trigger_checks  # noqa: F401 # registers itself
+        from django_hooks import token_checks, trigger_checks  # noqa: F401 # register themselves
 
         # With a sender a receiver is called once for each app; ours once for each `migrate`.
         post_migrate.connect(_install_triggers, sender=self, dispatch_uid="django_hooks.triggers")

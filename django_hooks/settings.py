@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from django_hooks.token_settings import TokenSettings
 from pushgate import InvalidSetting
 
 MODES = ("outbox", "on_commit")
@@ -21,6 +22,8 @@ _KINDS: Mapping[type, str] = {int: "a whole number", str: "text"}
 @dataclass(frozen=True, slots=True)
 class HooksSettings:
     """What the Django side must know. In `PUSHGATE` the names stand in capitals.
+
+    What `PUSHGATE` says of tokens is `django_hooks.token_settings`.
 
     Attributes:
         redis_url: where Redis is.
@@ -72,12 +75,14 @@ class HooksSettings:
         if not isinstance(values, Mapping):
             raise InvalidSetting(f"PUSHGATE is {values!r}: use a dict of settings")
         known = {field.name.upper(): field.name for field in fields(cls)}
-        unknown = sorted(map(str, values.keys() - known.keys()))
+        others = TokenSettings.names()
+        unknown = sorted(map(str, values.keys() - known.keys() - others))
         if unknown:
             raise InvalidSetting(
-                f"PUSHGATE[{unknown[0]!r}] is not known; use one of {', '.join(sorted(known))}"
+                f"PUSHGATE[{unknown[0]!r}] is not known; use one of "
+                f"{', '.join(sorted(known.keys() | others))}"
             )
-        return cls(**{known[name]: value for name, value in values.items()})
+        return cls(**{known[name]: value for name, value in values.items() if name in known})
 
 
 @cache

@@ -17,6 +17,7 @@
 | `epoch` | string | names the log's life; see `pushgate.cursor` |
 | `relay` | hash | source -> the relay's high-water mark |
 | `relay_wake` | list | holds one element when rows are waiting |
+| `revoked` | stream, expires | which tokens are void; see `pushgate.revocation` |
 | `ledger` | hash | the books; see `pushgate.ledger` |
 """
 
@@ -62,6 +63,7 @@ class Keys:
         self.epoch = prefix + "epoch"
         self.relay = prefix + "relay"
         self.relay_wake = prefix + "relay_wake"
+        self.revoked = prefix + "revoked"
         self.ledger = prefix + "ledger"
 
     def jobs(self, partition: int) -> str:

@@ -36,3 +36,14 @@ def push_object(instance: Model) -> str:
     """
     hook = registry.hook_of(type(instance))
     return hook.object(instance) if hook else f"{instance._meta.label_lower}:{instance.pk}"
+
+
+@register.simple_tag(takes_context=True)
+def push_token(context: template.Context, *channels: str) -> str:
+    """Return a token of the request's user, for who passes it on as `?token=`; "" for nobody.
+
+    It opens exactly the channels given, or, where none is, what the user may see.
+    """
+    from django_hooks.tokens import mint
+
+    return mint(context["request"].user, channels or None)
