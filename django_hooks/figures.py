@@ -63,6 +63,14 @@ class Figures:
         """The formatter processes that hold partitions."""
         return sorted({state.holder for state in self.partitions if state.holder})
 
+    @property
+    def paused(self) -> str:
+        """What an operator has stopped, as one sentence; "" when nothing is."""
+        names = [str(state.partition) for state in self.partitions if state.paused]
+        if not names:
+            return ""
+        return f"Paused: partition{'s' if len(names) > 1 else ''} {', '.join(names)}."
+
     def age_seconds(self, since: datetime | None) -> float:
         """Return how long ago something was, never below zero: not all clocks agree."""
         return max(0.0, (self.at - since).total_seconds()) if since else 0.0

@@ -17,6 +17,7 @@ from django_hooks.models import OutboxIdentity, OutboxRow
 from django_hooks.relay import Relay
 from example_site.threads.models import Comment, Thread
 from pushgate import (
+    Control,
     Event,
     Finished,
     Keys,
@@ -110,6 +111,13 @@ class TestStatus:
         assert said.startswith("Pushgate is well.")
         assert "holder-3" in said
         assert "0 accepted = 0 published" in said
+
+    def test_a_pause_is_told_and_is_no_complaint(self, client: redis.Redis, keys: Keys) -> None:
+        hold_all_leases(client, keys)
+        Control(client, keys, PARTITIONS).pause(2)
+        code, said = status()
+        assert code == 0
+        assert "Paused: partition 2." in said
 
     def test_without_holders_and_relay_it_is_not_well(self, push_settings: dict[str, Any]) -> None:
         code, said = status()

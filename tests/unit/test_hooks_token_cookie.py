@@ -51,6 +51,7 @@ urlpatterns = [
 
 @pytest.fixture(autouse=True)
 def site(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.ROOT_URLCONF = __name__
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, MIDDLEWARE]
     settings.PUSHGATE = {

@@ -72,6 +72,8 @@ def as_text(figures: Figures | None, complaints: list[str]) -> Iterator[str]:
     yield from complaints
     if figures is None:
         return
+    if figures.paused:
+        yield figures.paused
     yield ""
     yield from aligned(
         [
