@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 
-from django_hooks.backlog import aware, source_of
+from django_hooks.figures import aware
 from django_hooks.models import OutboxRow
 from django_hooks.outbox import Outbox
+from django_hooks.outboxes import outbox_of
 from pushgate import Control, Event, InvalidEvent, Tracer, json_codec
 from pushgate.job_queue import partition_of
 from pushgate.tracer import Place, Sighting
@@ -129,11 +129,11 @@ class Explainer:
         """The outbox rows whose event has this text in it, the youngest first."""
         for alias in self._aliases:
             try:
-                if not Outbox(alias).exists():
+                if outbox_of(alias) is None:
                     continue
                 rows = OutboxRow.objects.using(alias).filter(event__contains=mark)
                 found = list(rows.order_by("-id")[:ROWS_LOOKED_AT])
-            except (ImproperlyConfigured, DatabaseError):
+            except DatabaseError:
                 continue
             for row in found:
                 try:
@@ -142,7 +142,7 @@ class Explainer:
                     continue
 
     def _relayed(self, row: _Row) -> Step:
-        mark = int(self._control.relay_marks().get(source_of(row.alias)) or 0)
+        mark = int(self._control.relay_marks().get(Outbox(row.alias).source()) or 0)
         if row.row.refused:
             return Step("refused", None, f"the relay keeps it aside: {row.row.refused}")
         if mark >= row.row.pk:

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from django_hooks.backlog import Backlog, read_backlogs
+from django.utils import timezone
+
+from django_hooks.outbox import COUNTED_ROWS, OutboxState
+from django_hooks.outboxes import UnreadableOutbox, readable_outbox_states
 from django_hooks.settings import hooks_settings
 from pushgate import Control, Ledger
 from pushgate.control import PartitionState
@@ -27,7 +30,8 @@ class Figures:
         relay_needed: the site writes outbox rows, which somebody must relay.
         ledger: the books.
         dead_letters: how many are kept.
-        backlogs: what waits in each database's outbox.
+        outboxes: what waits in each database.
+        unreadable: databases that could not be asked.
     """
 
     at: datetime
@@ -36,7 +40,8 @@ class Figures:
     relay_needed: bool
     ledger: Ledger
     dead_letters: int
-    backlogs: tuple[Backlog, ...]
+    outboxes: tuple[OutboxState, ...]
+    unreadable: tuple[UnreadableOutbox, ...]
 
     @property
     def jobs(self) -> int:
@@ -46,7 +51,7 @@ class Figures:
     @property
     def pending(self) -> int:
         """Outbox rows that wait, in all databases."""
-        return sum(backlog.pending for backlog in self.backlogs)
+        return sum(outbox.waiting for outbox in self.outboxes)
 
     @property
     def oldest_job_at(self) -> datetime | None:
@@ -56,7 +61,7 @@ class Figures:
     @property
     def oldest_row_at(self) -> datetime | None:
         """Since when the oldest outbox row waits."""
-        return _first(backlog.oldest_at for backlog in self.backlogs)
+        return _first(aware(outbox.oldest_at) for outbox in self.outboxes)
 
     @property
     def holders(self) -> list[str]:
@@ -73,6 +78,7 @@ class Figures:
 
     def age_seconds(self, since: datetime | None) -> float:
         """Return how long ago something was, never below zero: not all clocks agree."""
+        since = aware(since)
         return max(0.0, (self.at - since).total_seconds()) if since else 0.0
 
     def complaints(self, oldest_seconds: float = OLDEST_SECONDS) -> list[str]:
@@ -99,15 +105,14 @@ class Figures:
             if age > oldest_seconds:
                 why = "; it is paused" if state.paused else ""
                 yield f"Partition {state.partition}: its oldest job waits for {age:.0f} s{why}."
-        for backlog in self.backlogs:
-            age = self.age_seconds(backlog.oldest_at)
+        for outbox in self.outboxes:
+            age = self.age_seconds(outbox.oldest_at)
             if age > oldest_seconds:
-                yield f"Database {backlog.alias}: its oldest row waits for {age:.0f} s."
+                yield f"Database {outbox.alias}: its oldest row waits for {age:.0f} s."
 
     def _wrong(self) -> Iterable[str]:
-        for backlog in self.backlogs:
-            if backlog.trouble:
-                yield f"Database {backlog.alias}: its outbox {backlog.trouble}."
+        for outbox in self.unreadable:
+            yield f"Database {outbox.alias}: it cannot be read ({outbox.reason})."
         if not self.ledger.balances:
             yield (
                 f"The ledger does not balance: {self.ledger.difference:+d} events were accepted "
@@ -115,18 +120,17 @@ class Figures:
             )
 
 
-def take_figures(control: Control, aliases: Iterable[str] | None = None) -> Figures:
+def take_figures(control: Control) -> Figures:
     """Look at Redis and at every database.
 
     Args:
         control: of the site's namespace.
-        aliases: the databases looked at; all of the site's when not given.
 
     Raises:
         RedisError: Redis cannot be reached.
     """
     partitions = tuple(control.partitions())
-    backlogs = read_backlogs(control.relay_marks(), aliases)
+    outboxes, unreadable = readable_outbox_states(control.relay_marks())
     return Figures(
         at=datetime.now(UTC),
         partitions=partitions,
@@ -134,8 +138,19 @@ def take_figures(control: Control, aliases: Iterable[str] | None = None) -> Figu
         relay_needed=hooks_settings().mode == "outbox",
         ledger=control.ledger(),
         dead_letters=control.count_dead_letters(),
-        backlogs=backlogs,
+        outboxes=tuple(outboxes),
+        unreadable=tuple(unreadable),
     )
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """Return a time with its zone: those of Redis have one, a site's with USE_TZ = False none."""
+    return timezone.make_aware(moment) if moment and timezone.is_naive(moment) else moment
+
+
+def rows(outbox: OutboxState) -> str:
+    """Return how many rows wait, as text: beyond a bound they are not counted."""
+    return f"{outbox.waiting}{' or more' if outbox.waiting >= COUNTED_ROWS else ''}"
 
 
 def _first(moments: Iterable[datetime | None]) -> datetime | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+from django.db import Error as DatabaseError
 from django.db import connections
 
 from django_hooks.connections import job_queue
@@ -13,13 +15,33 @@ from django_hooks.settings import hooks_settings
 _PURGE_ROWS = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableOutbox:
+    """A database that could not be asked.
+
+    Attributes:
+        alias: Django's name of it.
+        reason: the kind of error; no address, which may hold a password.
+    """
+
+    alias: str
+    reason: str
+
+
 def outboxes() -> Iterator[Outbox]:
     """Return the outboxes of the site's databases."""
     for alias in connections:
-        if connections[alias].vendor in RELAYED_VENDORS:
-            outbox = Outbox(alias)
-            if outbox.exists():
-                yield outbox
+        outbox = outbox_of(alias)
+        if outbox is not None:
+            yield outbox
+
+
+def outbox_of(alias: str) -> Outbox | None:
+    """Return the outbox of a database, or None when it has none that the relay can read."""
+    if connections[alias].vendor not in RELAYED_VENDORS:
+        return None
+    outbox = Outbox(alias)
+    return outbox if outbox.exists() else None
 
 
 def outbox_states() -> list[OutboxState]:
@@ -30,6 +52,26 @@ def outbox_states() -> list[OutboxState]:
         django.db.Error: a database cannot be read.
     """
     return [outbox.state(_mark_of(outbox)) for outbox in outboxes()]
+
+
+def readable_outbox_states(
+    marks: Mapping[str, str],
+) -> tuple[list[OutboxState], list[UnreadableOutbox]]:
+    """Return the state of each outbox that can be read, and the databases that cannot.
+
+    Args:
+        marks: the relay's, by source (`Control.relay_marks`).
+    """
+    states: list[OutboxState] = []
+    unreadable: list[UnreadableOutbox] = []
+    for alias in connections:
+        try:
+            outbox = outbox_of(alias)
+            if outbox is not None:
+                states.append(outbox.state(int(marks.get(outbox.source()) or 0)))
+        except DatabaseError as error:
+            unreadable.append(UnreadableOutbox(alias, type(error).__name__))
+    return states, unreadable
 
 
 def purge_outboxes() -> int:

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from django import template
 
+from django_hooks import figures
+from django_hooks.figures import aware
 from pushgate.control import DeadLetter
 
 register = template.Library()
@@ -20,11 +22,14 @@ def age(since: datetime | None, now: datetime) -> str:
     """Return how long ago something was, in its largest unit: `3 s`, `12 min`."""
     if since is None:
         return ""
-    seconds = max(0.0, (now - since).total_seconds())
+    seconds = max(0.0, (now - (aware(since) or now)).total_seconds())
     for length, unit in _UNITS:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+register.filter(figures.rows)
 
 
 @register.filter

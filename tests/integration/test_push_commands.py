@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from django_hooks.management.text import aligned, duration
 from django_hooks.models import OutboxIdentity, OutboxRow
+from django_hooks.outbox_stream import StreamRules
 from django_hooks.relay import Relay
 from example_site.threads.models import Comment, Thread
 from pushgate import (
@@ -24,6 +25,7 @@ from pushgate import (
     Lease,
     Leases,
     RedisJobQueue,
+    RedisLog,
     connect,
     frame_of,
 )
@@ -56,9 +58,13 @@ def relay_once(client: redis.Redis, keys: Keys, queue: RedisJobQueue) -> Callabl
     """Relays what a database holds."""
 
     def relay(alias: str) -> None:
-        leases = Leases(client, keys)
         relay = Relay(
-            queue, leases, [alias], "relay-1", retention_seconds=60, wait_for_rows=lambda _: None
+            queue,
+            RedisLog(client, keys),
+            [alias],
+            "relay-1",
+            rules=StreamRules(retention_seconds=60, alarm_seconds=60),
+            wait_for_rows=lambda _: None,
         )
         while relay.turn().more:
             continue
@@ -160,7 +166,7 @@ class TestStatus:
         assert status()[0] == 0
         assert status("--oldest", "0")[0] == 1
         assert "Database default: its oldest row waits for" in status("--oldest", "0")[1]
-        client.hset(keys.relay, f"default:{OutboxIdentity.objects.create()}", row.pk)
+        client.hset(keys.relay, f"default:{OutboxIdentity.objects.get()}", row.pk)
         assert status("--oldest", "0")[0] == 0, "it was relayed"
 
     def test_no_relay_is_missed_where_nothing_is_written_to_an_outbox(
@@ -180,7 +186,7 @@ class TestStatus:
         assert sum(partition["jobs"] for partition in found["partitions"]) == 1
         assert found["partitions"][0]["holder"] == "holder-0"
         assert found["ledger"]["balances"]
-        assert [backlog["pending"] for backlog in found["backlogs"]] == [0]
+        assert [outbox["waiting"] for outbox in found["outboxes"]] == [0]
 
     def test_without_redis_it_says_so(self, settings: Settings) -> None:
         settings.PUSHGATE = {"REDIS_URL": f"redis://:geheim@127.0.0.1:{free_port()}/0"}

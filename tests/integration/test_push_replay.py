@@ -77,10 +77,10 @@ def test_a_stop_keeps_whole_batches_and_says_how_to_go_on(
 ) -> None:
     monkeypatch.setattr(push_replay, "BATCH_ROWS", 3)
 
-    def stop_at_five(hook: Any, row: Comment, action: Any, using: str) -> None:
-        if row.text == "5":
+    def stop_at_five(events: list[Event], using: str) -> None:
+        record(events, using)
+        if "5" in [event.data["text"] for event in events]:
             raise KeyboardInterrupt
-        record(hook, row, action, using)
 
     monkeypatch.setattr(push_replay, "record", stop_at_five)
     with pytest.raises(KeyboardInterrupt):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from django_hooks.receivers import registry
-from django_hooks.recorder import record
+from django_hooks.recorder import event_of, record
 from django_hooks.registry import ModelHook
 
 BATCH_ROWS = 500
@@ -86,8 +86,8 @@ def _tell_of_batch(
     """
     with transaction.atomic(using=alias):
         batch = list(_behind(rows, after).select_for_update()[:BATCH_ROWS])
-        for row in batch:
-            record(hook, row, "updated", alias)
+        told = (event_of(hook, row, "updated") for row in batch)
+        record([event for event in told if event is not None], alias)
     return batch
 
 

@@ -13,7 +13,7 @@ import redis
 from django.core.management.base import BaseCommand, CommandParser
 
 from django_hooks.connections import away
-from django_hooks.figures import OLDEST_SECONDS, Figures, take_figures
+from django_hooks.figures import OLDEST_SECONDS, Figures, rows, take_figures
 from django_hooks.management.text import aligned, duration
 from django_hooks.settings import hooks_settings
 from pushgate import Control, Keys, connect
@@ -93,17 +93,8 @@ def as_text(figures: Figures | None, complaints: list[str]) -> Iterator[str]:
     yield from aligned(
         [
             ("database", "rows to relay", "oldest", "kept aside"),
-            *(
-                (b.alias, "?", "?", b.trouble)
-                if b.trouble
-                else (
-                    b.alias,
-                    f"{b.pending}{' or more' if b.is_cut else ''}",
-                    _age(figures, b.oldest_at),
-                    b.refused,
-                )
-                for b in figures.backlogs
-            ),
+            *((o.alias, rows(o), _age(figures, o.oldest_at), o.refused) for o in figures.outboxes),
+            *((o.alias, "?", "?", f"? ({o.reason})") for o in figures.unreadable),
         ]
     )
     ledger = figures.ledger
