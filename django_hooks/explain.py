@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from django_hooks.figures import aware
 from django_hooks.models import OutboxRow
 from django_hooks.outbox import Outbox
-from django_hooks.outboxes import outboxes
+from django_hooks.outboxes import outbox_of
 from pushgate import Control, Event, InvalidEvent, Tracer, json_codec
 from pushgate.job_queue import partition_of
 from pushgate.tracer import Place, Sighting
@@ -129,7 +129,7 @@ class Explainer:
         """The outbox rows whose event has this text in it, the youngest first."""
         for alias in self._aliases:
             try:
-                if not any(outboxes([alias])):
+                if outbox_of(alias) is None:
                     continue
                 rows = OutboxRow.objects.using(alias).filter(event__contains=mark)
                 found = list(rows.order_by("-id")[:ROWS_LOOKED_AT])

@@ -120,18 +120,17 @@ class Figures:
             )
 
 
-def take_figures(control: Control, aliases: Iterable[str] | None = None) -> Figures:
+def take_figures(control: Control) -> Figures:
     """Look at Redis and at every database.
 
     Args:
         control: of the site's namespace.
-        aliases: the databases looked at; all of the site's when not given.
 
     Raises:
         RedisError: Redis cannot be reached.
     """
     partitions = tuple(control.partitions())
-    outboxes, unreadable = readable_outbox_states(control.relay_marks(), aliases)
+    outboxes, unreadable = readable_outbox_states(control.relay_marks())
     return Figures(
         at=datetime.now(UTC),
         partitions=partitions,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from django_hooks.connections import control
+from django_hooks.connections import job_queue
 from django_hooks.outbox import RELAYED_VENDORS, Outbox, OutboxState
 from django_hooks.settings import hooks_settings
 
@@ -28,41 +28,47 @@ class UnreadableOutbox:
     reason: str
 
 
-def outboxes(aliases: Iterable[str] | None = None) -> Iterator[Outbox]:
-    """Return the outboxes of these databases; of all the site's when none are named."""
-    for alias in connections if aliases is None else aliases:
-        if connections[alias].vendor in RELAYED_VENDORS:
-            outbox = Outbox(alias)
-            if outbox.exists():
-                yield outbox
+def outboxes() -> Iterator[Outbox]:
+    """Return the outboxes of the site's databases."""
+    for alias in connections:
+        outbox = outbox_of(alias)
+        if outbox is not None:
+            yield outbox
 
 
-def outbox_states(
-    marks: Mapping[str, str] | None = None, aliases: Iterable[str] | None = None
-) -> list[OutboxState]:
+def outbox_of(alias: str) -> Outbox | None:
+    """Return the outbox of a database, or None when it has none that the relay can read."""
+    if connections[alias].vendor not in RELAYED_VENDORS:
+        return None
+    outbox = Outbox(alias)
+    return outbox if outbox.exists() else None
+
+
+def outbox_states() -> list[OutboxState]:
     """Return the state of each outbox: what waits, since when, and what was refused.
 
-    Args:
-        marks: the relay's, by source; read from Redis when not given.
-        aliases: the databases looked at; all of the site's when not given.
-
     Raises:
-        RedisError: the relay's marks cannot be read.
+        RedisError: the relay's mark cannot be read.
         django.db.Error: a database cannot be read.
     """
-    known = control().relay_marks() if marks is None else marks
-    return [outbox.state(_mark_of(outbox, known)) for outbox in outboxes(aliases)]
+    return [outbox.state(_mark_of(outbox)) for outbox in outboxes()]
 
 
 def readable_outbox_states(
-    marks: Mapping[str, str], aliases: Iterable[str] | None = None
+    marks: Mapping[str, str],
 ) -> tuple[list[OutboxState], list[UnreadableOutbox]]:
-    """Return the same of the databases that can be read, and those that cannot."""
+    """Return the state of each outbox that can be read, and the databases that cannot.
+
+    Args:
+        marks: the relay's, by source (`Control.relay_marks`).
+    """
     states: list[OutboxState] = []
     unreadable: list[UnreadableOutbox] = []
-    for alias in connections if aliases is None else aliases:
+    for alias in connections:
         try:
-            states += outbox_states(marks, [alias])
+            outbox = outbox_of(alias)
+            if outbox is not None:
+                states.append(outbox.state(int(marks.get(outbox.source()) or 0)))
         except DatabaseError as error:
             unreadable.append(UnreadableOutbox(alias, type(error).__name__))
     return states, unreadable
@@ -74,15 +80,14 @@ def purge_outboxes() -> int:
     A running relay does so by itself, bit by bit. Raises as `outbox_states` does.
     """
     seconds = hooks_settings().retention_seconds
-    marks = control().relay_marks()
     purged = 0
     for outbox in outboxes():
-        relayed = _mark_of(outbox, marks)
+        relayed = _mark_of(outbox)
         while (count := outbox.purge(relayed, seconds, _PURGE_ROWS)) == _PURGE_ROWS:
             purged += count
         purged += count
     return purged
 
 
-def _mark_of(outbox: Outbox, marks: Mapping[str, str]) -> int:
-    return int(marks.get(outbox.source()) or 0)
+def _mark_of(outbox: Outbox) -> int:
+    return int(job_queue().mark(outbox.source()) or 0)

@@ -22,7 +22,7 @@ def check_tokens(**_: object) -> list[CheckMessage]:
     try:
         chosen = token_settings()
     except InvalidSetting as error:
-        return [Error(str(error), id="django_hooks.E101")]
+        return [Error(str(error), id="django_hooks.E201")]
     if not chosen.token_keys:
         return []
     return [*_keys(chosen), *_function(chosen), *_cookie(chosen)]
@@ -36,13 +36,13 @@ def _keys(chosen: TokenSettings) -> Iterator[CheckMessage]:
                 f'PUSHGATE["TOKEN_KEYS"], key {key.kid!r} is Django\'s SECRET_KEY',
                 hint="The gateway would know the key of the site's sessions and password links; "
                 "manage.py push_keys --new draws one of its own.",
-                id="django_hooks.E102",
+                id="django_hooks.E202",
             )
     if find_spec("jwt") is None or find_spec("cryptography") is None:
         yield Error(
             'PUSHGATE["TOKEN_KEYS"] is set, but PyJWT or cryptography is not installed',
             hint='pip install "pushgate[tokens]"',
-            id="django_hooks.E103",
+            id="django_hooks.E203",
         )
         return
     from django_hooks import token_keys
@@ -52,7 +52,7 @@ def _keys(chosen: TokenSettings) -> Iterator[CheckMessage]:
         for key in chosen.token_keys:
             token_keys.public(key)
     except InvalidSetting as error:
-        yield Error(str(error), id="django_hooks.E101")
+        yield Error(str(error), id="django_hooks.E201")
 
 
 def _function(chosen: TokenSettings) -> Iterator[CheckMessage]:
@@ -62,7 +62,7 @@ def _function(chosen: TokenSettings) -> Iterator[CheckMessage]:
         except ImportError as error:
             yield Error(
                 f'PUSHGATE["CHANNELS_FOR_USER"] is {chosen.channels_for_user!r}: {error}',
-                id="django_hooks.E104",
+                id="django_hooks.E204",
             )
 
 
@@ -72,11 +72,11 @@ def _cookie(chosen: TokenSettings) -> Iterator[CheckMessage]:
         yield Error(
             f"{MIDDLEWARE} stands before {AUTHENTICATION}, or without it",
             hint="It asks who the user is: put it behind.",
-            id="django_hooks.E105",
+            id="django_hooks.E205",
         )
     if not chosen.token_cookie_secure and not settings.DEBUG:
         yield Warning(
             'PUSHGATE["TOKEN_COOKIE_SECURE"] is False: tokens go over plain HTTP',
             hint="Leave it away where the site is served by HTTPS.",
-            id="django_hooks.W101",
+            id="django_hooks.W201",
         )

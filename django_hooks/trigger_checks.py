@@ -26,7 +26,7 @@ def check_triggers(databases: Sequence[str] | None, **_: Any) -> list[CheckMessa
             Warning(
                 f"database {alias!r}: {drift}",
                 hint="`manage.py migrate` and `manage.py push_triggers` put it right.",
-                id="django_hooks.W201",
+                id="django_hooks.W101",
             )
             for drift in Triggers(alias, registry).drift()
         ]
@@ -37,7 +37,7 @@ def check_triggers(databases: Sequence[str] | None, **_: Any) -> list[CheckMessa
                     "says",
                     hint="Run a relay, or derive these hooks from ModelHook: "
                     + ", ".join(type(hook).__qualname__ for hook in hooks),
-                    id="django_hooks.W202",
+                    id="django_hooks.W102",
                 )
             )
     return found

@@ -396,7 +396,7 @@ class TestDrift:
         assert check_triggers(databases=[comments_by_trigger]) == []
         run(comments_by_trigger, f"DROP TRIGGER pushgate_truncate ON {TABLE}")
         (warning,) = check_triggers(databases=[comments_by_trigger])
-        assert warning.id == "django_hooks.W201"
+        assert warning.id == "django_hooks.W101"
         assert f"pushgate_truncate on public.{TABLE}: missing" in warning.msg
 
     def test_a_system_check_warns_of_a_mode_triggers_do_not_know(
@@ -404,7 +404,7 @@ class TestDrift:
     ):
         settings.PUSHGATE = {**push_settings, "MODE": "on_commit"}
         (warning,) = check_triggers(databases=[comments_by_trigger])
-        assert warning.id == "django_hooks.W202"
+        assert warning.id == "django_hooks.W102"
 
     def test_migrate_installs_them(self, comments_by_trigger: str):
         Triggers(comments_by_trigger, registry).remove()

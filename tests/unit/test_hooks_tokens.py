@@ -209,32 +209,32 @@ class TestChecks:
 
     def test_djangos_secret_key_is_refused(self, settings: Settings, use: Any):
         settings.SECRET_KEY = SECRET
-        assert "django_hooks.E102" in complaints()
+        assert "django_hooks.E202" in complaints()
         settings.SECRET_KEY = "another"
         settings.SECRET_KEY_FALLBACKS = [SECRET]
-        assert "django_hooks.E102" in complaints()
+        assert "django_hooks.E202" in complaints()
 
     def test_a_malformed_setting_is_told(self, use: Any):
         use(TokenKey("a", "EdDSA", "-----BEGIN PRIVATE KEY-----"))
-        assert "django_hooks.E101" in complaints()
+        assert "django_hooks.E201" in complaints()
         use(TOKEN_SECONDS=1)
-        assert "django_hooks.E101" in complaints()
+        assert "django_hooks.E201" in complaints()
 
     def test_a_first_key_that_cannot_sign_is_told(self, use: Any):
         use(TokenKey("ed", "EdDSA", public_pem()))
-        assert "django_hooks.E101" in complaints()
+        assert "django_hooks.E201" in complaints()
 
     def test_a_function_that_is_not_there_is_told(self, use: Any):
         use(HS256, CHANNELS_FOR_USER="nowhere.at_all")
-        assert "django_hooks.E104" in complaints()
+        assert "django_hooks.E204" in complaints()
 
     def test_a_middleware_in_the_wrong_place_is_told(self, settings: Settings):
         settings.MIDDLEWARE = ["django_hooks.middleware.PushTokenMiddleware", *settings.MIDDLEWARE]
-        assert "django_hooks.E105" in complaints()
+        assert "django_hooks.E205" in complaints()
 
     def test_a_cookie_over_http_is_warned_of(self, use: Any):
         use(HS256, TOKEN_COOKIE_SECURE=False)
-        assert complaints() == ["django_hooks.W101"]
+        assert complaints() == ["django_hooks.W201"]
 
 
 def output(*words: str) -> Any:
