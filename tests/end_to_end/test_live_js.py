@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 from example_site.threads.templatetags.comment_text import comment_text, hue, initial
 from tests.end_to_end.conftest import until
-from tests.end_to_end.scripted_gateway import ScriptedGateway
+from tests.end_to_end.scripted_gateway import ScriptedGateway, cursor
 
 pytestmark = pytest.mark.real_browser
 
@@ -108,6 +108,26 @@ def test_reading_anew_is_tried_again_when_it_fails(page: Page, gateway: Scripted
     until(page, "resets.length === 2")
     page.evaluate("mended.resolve()")
     until(page, "states.at(-1) === 'live'")
+
+
+def test_a_gap_while_the_page_reads_anew_has_it_read_once_more(
+    page: Page, gateway: ScriptedGateway
+) -> None:
+    page.evaluate(CONNECT, CURSOR)
+    stream = gateway.stream()
+    stream.reset(200, "history")
+    stream.send(201, "known by then", version=1)
+    until(page, "mended !== null")
+    stream.reset(300, "history")
+    stream.send(301, "after both", version=2)
+    until(page, f"connection.cursor === '{cursor(301)}'")
+    assert page.evaluate("resets.length") == 1
+    page.evaluate("mended.resolve()")
+    until(page, "resets.length === 2")
+    assert page.evaluate("events") == []
+    page.evaluate("mended.resolve()")
+    until(page, "states.at(-1) === 'live'")
+    assert page.evaluate("events") == ["after both"]
 
 
 def test_a_page_without_a_cursor_reads_its_data_anew(page: Page, gateway: ScriptedGateway) -> None:
