@@ -1,5 +1,7 @@
 """The PUSHGATE setting."""
 
+from collections.abc import Iterator
+
 import pytest
 from pytest_django import Settings
 
@@ -7,8 +9,17 @@ from django_hooks.settings import HooksSettings, hooks_settings
 from pushgate import InvalidSetting
 
 
-def test_defaults_need_no_setting(settings: Settings):
+@pytest.fixture
+def no_setting(settings: Settings) -> Iterator[None]:
+    """No PUSHGATE at all. Of a setting taken away, and put back, Django tells nobody."""
     del settings.PUSHGATE
+    hooks_settings.cache_clear()
+    yield
+    hooks_settings.cache_clear()
+
+
+@pytest.mark.usefixtures("no_setting")
+def test_defaults_need_no_setting():
     assert hooks_settings() == HooksSettings()
     assert hooks_settings().mode == "outbox"
 
