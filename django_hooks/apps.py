@@ -17,7 +17,7 @@ class DjangoHooksConfig(AppConfig):
 
     def ready(self) -> None:
         """Import the `push` module of every app, which registers its hooks."""
-        from django_hooks import checks
+        from django_hooks import checks, receivers  # noqa: F401 # attaches itself
 
         checks.register_checks()
         autodiscover_modules("push")
@@ -29,7 +29,7 @@ class DjangoHooksConfig(AppConfig):
 
 def _install_triggers(using: str, **_: Any) -> None:
     """Put the triggers right, so that hooks that leave it to them wait for no second command."""
-    from django_hooks.receivers import registry
+    from django_hooks.registry import registry
     from django_hooks.triggers import Triggers
 
     if connections[using].vendor == "postgresql":

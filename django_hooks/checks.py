@@ -17,8 +17,7 @@ from django.db.models import Manager, Model
 
 from django_hooks.models import OutboxRow
 from django_hooks.outbox import RELAYED_VENDORS
-from django_hooks.receivers import registry
-from django_hooks.registry import ACTIONS, ModelHook, models_from
+from django_hooks.registry import ACTIONS, ModelHook, models_from, registry
 from django_hooks.relations import ADDED, REMOVED, relation_of
 from django_hooks.settings import HooksSettings, hooks_settings
 from django_hooks.trigger_hook import TriggerHook, told_by_trigger

@@ -16,9 +16,8 @@ from django.db.models.constants import OnConflict
 
 from django_hooks import wake
 from django_hooks.models import OutboxRow
-from django_hooks.receivers import registry
 from django_hooks.recorder import deletions_together, event_of, record
-from django_hooks.registry import Action, ModelHook
+from django_hooks.registry import Action, ModelHook, registry
 from django_hooks.switch import disabled_depth
 
 PKS_IN_A_QUERY = 10_000

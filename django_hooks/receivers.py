@@ -12,7 +12,7 @@ from django.db.models.signals import class_prepared, post_delete, post_save
 
 from django_hooks import relations
 from django_hooks.recorder import event_of, record, record_deletions
-from django_hooks.registry import ModelHook, Registry, models_from
+from django_hooks.registry import ModelHook, models_from, registry
 from django_hooks.switch import disabled_depth
 
 _own_save_base: dict[type[Model], Callable[..., None] | None] = {}
@@ -126,7 +126,6 @@ def _save_in_a_transaction(model: type[Model]) -> None:
     setattr(model, "save_base", save_base)  # noqa: B010
 
 
-registry = Registry(connect, disconnect)
-"""The site's hooks."""
+registry.attach(connect, disconnect)
 
 class_prepared.connect(connect_late_model, dispatch_uid=_UID)

@@ -134,22 +134,29 @@ class ModelHook(Generic[ModelT]):
 
 
 class Registry:
-    """The hooks by model, and the switch between a model's signals and its hook.
+    """The hooks by model. What listens to a model's writes is attached from outside."""
 
-    Args:
-        connect: called with a hook when it was registered.
-        disconnect: called with a hook when it was unregistered.
-    """
+    def __init__(self) -> None:
+        self._hooks: dict[type[Model], ModelHook[Any]] = {}
+        self._told: dict[type[Model], tuple[ModelHook[Any], ...]] = {}
+        self._connect: Callable[[ModelHook[Any]], None] = _listen_to_nothing
+        self._disconnect: Callable[[ModelHook[Any]], None] = _listen_to_nothing
 
-    def __init__(
+    def attach(
         self,
         connect: Callable[[ModelHook[Any]], None],
         disconnect: Callable[[ModelHook[Any]], None],
     ) -> None:
-        self._hooks: dict[type[Model], ModelHook[Any]] = {}
-        self._told: dict[type[Model], tuple[ModelHook[Any], ...]] = {}
+        """Have a model's writes listened to while it is registered.
+
+        Args:
+            connect: called with each hook there is, and with each that is registered later.
+            disconnect: called with a hook when it was unregistered.
+        """
         self._connect = connect
         self._disconnect = disconnect
+        for hook in self:
+            connect(hook)
 
     def register(self, model: type[Model], hook_class: type[ModelHook[Any]]) -> None:
         """Tell of `model` as `hook_class` says.
@@ -215,11 +222,18 @@ class Registry:
         return iter(tuple(self._hooks.values()))
 
 
+def _listen_to_nothing(hook: ModelHook[Any]) -> None:
+    """Before the receivers are attached."""
+
+
+registry = Registry()
+"""The site's hooks."""
+
+
 def register(
     *models: type[Model],
 ) -> Callable[[type[ModelHook[Any]]], type[ModelHook[Any]]]:
     """Register the decorated hook class for these models, as `admin.register` does."""
-    from django_hooks.receivers import registry
 
     def decorate(hook_class: type[ModelHook[Any]]) -> type[ModelHook[Any]]:
         for model in models:

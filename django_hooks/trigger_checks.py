@@ -8,7 +8,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import connections
 
-from django_hooks.receivers import registry
+from django_hooks.registry import registry
 from django_hooks.settings import hooks_settings
 from django_hooks.trigger_hook import TriggerHook
 from django_hooks.triggers import Triggers

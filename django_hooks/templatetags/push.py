@@ -6,7 +6,7 @@ from django import template
 from django.db.models import Model
 
 from django_hooks.page import page_cursor
-from django_hooks.receivers import registry
+from django_hooks.registry import registry
 from django_hooks.settings import hooks_settings
 
 register = template.Library()

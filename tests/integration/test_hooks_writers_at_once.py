@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connections, transaction
 
-from django_hooks.receivers import registry
-from django_hooks.registry import Action, ModelHook
+from django_hooks.registry import Action, ModelHook, registry
 from django_hooks.testing import CapturedEvents, captured_events
 from example_site.settings import database
 from stack.process import wait_until

@@ -20,8 +20,7 @@ from django.db.models.functions import Concat
 
 from django_hooks import querysets
 from django_hooks.outbox_writer import ROWS_IN_A_STATEMENT
-from django_hooks.receivers import registry
-from django_hooks.registry import Action, ModelHook
+from django_hooks.registry import Action, ModelHook, registry
 from django_hooks.switch import hooks_disabled
 from django_hooks.testing import CapturedEvents, captured_events
 from stack.process import wait_until

@@ -15,8 +15,7 @@ from pytest_django import Settings
 
 from django_hooks import wake
 from django_hooks.models import OutboxRow
-from django_hooks.receivers import registry
-from django_hooks.registry import ModelHook
+from django_hooks.registry import ModelHook, registry
 from django_hooks.trigger_checks import check_triggers
 from django_hooks.trigger_hook import TriggerHook
 from django_hooks.triggers import Triggers, triggers_silent

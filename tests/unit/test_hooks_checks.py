@@ -15,8 +15,7 @@ from django.db import connection, connections, models
 from pytest_django import Settings
 
 from django_hooks import checks
-from django_hooks.receivers import registry
-from django_hooks.registry import Action, ModelHook
+from django_hooks.registry import Action, ModelHook, registry
 from example_site.threads.models import Comment
 from example_site.threads.push import CommentHook
 from tests.library.models import Book, Loan, Paperback, Person, Ticket

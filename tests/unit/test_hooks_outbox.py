@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from django_hooks import connections, outbox_writer, wake
 from django_hooks.models import OutboxRow
-from django_hooks.receivers import registry
+from django_hooks.registry import registry
 from example_site.threads.models import Comment, Thread
 from example_site.threads.push import CommentHook
 from pushgate import Event, InvalidChannel, InvalidEvent, MemoryJobQueue

@@ -6,8 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models.signals import post_delete, post_save
 
-from django_hooks.receivers import registry
-from django_hooks.registry import Action, ModelHook, register
+from django_hooks.registry import Action, ModelHook, register, registry
 from example_site.threads.models import Comment, Thread
 from example_site.threads.push import CommentHook
 

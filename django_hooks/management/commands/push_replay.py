@@ -14,9 +14,8 @@ from django.db.models import DateTimeField, Model, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from django_hooks.receivers import registry
 from django_hooks.recorder import event_of, record
-from django_hooks.registry import ModelHook
+from django_hooks.registry import ModelHook, registry
 
 BATCH_ROWS = 500
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from django_hooks.receivers import registry
+from django_hooks.registry import registry
 from django_hooks.triggers import Triggers
 
 

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 
 from django_hooks.models import OutboxRow
 from django_hooks.outbox_writer import write_events
-from django_hooks.receivers import registry
+from django_hooks.registry import registry
 from django_hooks.settings import hooks_settings
 from example_site.threads.models import Comment, Thread
 from pushgate import connect
