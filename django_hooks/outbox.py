@@ -15,6 +15,7 @@ SQLite has one writer at a time: what can be seen is settled.
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,10 +119,27 @@ class Outbox:
             )
 
     def exists(self) -> bool:
-        """Whether the outbox's tables are in this database."""
+        """Whether the outbox's tables are in this database, and it is no standby of another."""
         with self._connection.cursor() as cursor:
             tables = self._connection.introspection.table_names(cursor)
-        return {_TABLE, OutboxIdentity._meta.db_table} <= set(tables)
+            if not {_TABLE, OutboxIdentity._meta.db_table} <= set(tables):
+                return False
+            if self._connection.vendor != "postgresql":
+                return True
+            cursor.execute("SELECT pg_is_in_recovery()")
+            return not cursor.fetchone()[0]
+
+    def place(self) -> str:
+        """Return what two aliases of one database have in common, and no two databases."""
+        if self._connection.vendor == "sqlite":
+            name = str(self._connection.settings_dict["NAME"])
+            return os.path.realpath(name) if os.path.exists(name) else f"{self.alias}:{name}"
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT system_identifier, oid FROM pg_control_system(), pg_database "
+                "WHERE datname = current_database()"
+            )
+            return "/".join(map(str, cursor.fetchone()))
 
     def source(self) -> str:
         """Return the outbox's own name, drawn at the first call. The mark stands under it."""

@@ -29,10 +29,12 @@ class UnreadableOutbox:
 
 
 def outboxes() -> Iterator[Outbox]:
-    """Return the outboxes of the site's databases."""
+    """Return the outboxes of the site's databases, each once, whatever aliases it has."""
+    places = set()
     for alias in connections:
         outbox = outbox_of(alias)
-        if outbox is not None:
+        if outbox is not None and outbox.place() not in places:
+            places.add(outbox.place())
             yield outbox
 
 
@@ -64,10 +66,12 @@ def readable_outbox_states(
     """
     states: list[OutboxState] = []
     unreadable: list[UnreadableOutbox] = []
+    places = set()
     for alias in connections:
         try:
             outbox = outbox_of(alias)
-            if outbox is not None:
+            if outbox is not None and outbox.place() not in places:
+                places.add(outbox.place())
                 states.append(outbox.state(int(marks.get(outbox.source()) or 0)))
         except DatabaseError as error:
             unreadable.append(UnreadableOutbox(alias, type(error).__name__))

@@ -80,6 +80,7 @@ class Relay:
         self._renewed_at = 0.0
         self._streams: dict[str, OutboxStream] = {}
         self._known = Known()
+        self._names: dict[str, str] = {}
         self._look_again_at = 0.0
         self._redis = Reachability(logger, "Redis")
 
@@ -171,6 +172,7 @@ class Relay:
             self._renewed_at = now
             # Others may have moved, purged or replaced what this one knew.
             self._streams.clear()
+            self._names.clear()
             self._look_again_at = now
         elif now - self._renewed_at >= RENEW_SECONDS:
             if not self._queue.leases.renew(self._lease, LEASE_SECONDS):
@@ -191,11 +193,16 @@ class Relay:
                 continue
             outbox = Outbox(alias)
             try:
-                if outbox.exists():
+                if outbox.exists() and self._is_first_name(outbox):
                     self._streams[alias] = OutboxStream(outbox, self._log, self._rules, self._known)
             except DatabaseError as error:
                 outbox.disconnect()
                 logger.error("database %r cannot be read: %s", alias, one_line(error))
+
+    def _is_first_name(self, outbox: Outbox) -> bool:
+        """Whether no other alias stands for the same database: its rows must go once."""
+        place = outbox.place()
+        return self._names.setdefault(place, outbox.alias) == outbox.alias
 
     def _pause(
         self, turn: Turn, waits: int, stop: threading.Event, longest_wait: float = IDLE_SECONDS

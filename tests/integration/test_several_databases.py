@@ -113,6 +113,32 @@ def test_an_event_is_written_to_the_database_of_its_object(both: Both):
     assert (states[both.first].waiting, states[both.second].waiting) == (0, 0)
 
 
+@pytest.fixture
+def same_database(site_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """Another alias of the same database, as sites have for long reads."""
+    alias = f"again_{uuid.uuid4().hex[:8]}"
+    with django_db_blocker.unblock():
+        open_database(alias, dict(connections[site_database].settings_dict))
+        yield alias
+        close_database(alias)
+
+
+def test_a_database_with_two_aliases_is_relayed_once(
+    site_database: str,
+    same_database: str,
+    push_settings: dict[str, Any],
+    redis_server: RedisServer,
+):
+    keys = Keys(push_settings["NAMESPACE"])
+    both = Both(site_database, same_database, redis_server.url, keys)
+    both.say("by the one", both.first)
+    both.say("by the other", both.second)
+    assert both.move() == 2
+    assert sorted(both.texts()) == ["by the one", "by the other"]
+    aliases = [state.alias for state in outbox_states()]
+    assert [alias for alias in aliases if alias in (both.first, both.second)] == [both.first]
+
+
 def test_a_rollback_in_one_leaves_the_other(both: Both):
     with (
         transaction.atomic(using=both.first),
