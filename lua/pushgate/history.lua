@@ -70,6 +70,24 @@ local function merge(entries)
     return merged
 end
 
+-- Whether nothing behind `position` can have been cut off the log. `info` is what XINFO STREAM says
+-- of it.
+function _M.log_holds_all_after(info, position)
+    local first = field(info, "first-entry")
+    if first then
+        local ms, seq = cursor.parse_id(tostring(first[1]))
+        if ms and not is_after(ms, seq, position.ms, position.seq) then
+            return true
+        end
+    end
+    -- A young log: nothing was cut off it but, perhaps, the entry it was begun with.
+    local ms, seq = cursor.parse_id(tostring(field(info, "max-deleted-entry-id")))
+    local removed = (field(info, "entries-added") or 0) - (field(info, "length") or 0)
+    return removed == 0
+        or (removed == 1 and ms ~= nil and ms > 0
+            and not is_after(ms, seq, position.ms, position.seq))
+end
+
 -- A cursor older than any history is kept may still be good: when nothing came after it, or when
 -- what came first after it is young. Returns true or false; or nil and an error.
 local function log_reaches_back(connection, position, oldest_ms)
@@ -92,22 +110,9 @@ local function log_reaches_back(connection, position, oldest_ms)
     if not is_after(last_ms, last_seq, position.ms, position.seq) then
         return true
     end
-    local reaches
-    local first = field(info, "first-entry")
-    if first then
-        local ms, seq = cursor.parse_id(tostring(first[1]))
-        reaches = ms and not is_after(ms, seq, position.ms, position.seq)
-    end
-    if not reaches then
-        -- A young log: nothing was cut off it but, perhaps, the entry it was begun with.
-        local ms, seq = cursor.parse_id(tostring(field(info, "max-deleted-entry-id")))
-        local removed = (field(info, "entries-added") or 0) - (field(info, "length") or 0)
-        reaches = removed == 0
-            or (removed == 1 and ms and ms > 0
-                and not is_after(ms, seq, position.ms, position.seq))
-    end
     local next_ms = after[1] and cursor.parse_id(tostring(after[1][1]))
-    return (reaches and next_ms and next_ms >= oldest_ms) and true or false
+    return (_M.log_holds_all_after(info, position) and next_ms and next_ms >= oldest_ms)
+        and true or false
 end
 
 -- Reads one page more of every channel. `pages` is a list of {name, from, entries, more, bytes}.

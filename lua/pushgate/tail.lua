@@ -151,15 +151,14 @@ local function look(run, connection)
     end
     if found.epoch ~= done.epoch then
         begin_epoch(found)
-    elseif done.ms > 0 then
-        -- Entries between `done` and the log's oldest one were cut off before they were read.
-        local oldest
-        oldest, err = connection:call("xrange", config.get().keys.log, "-", "+", "COUNT", 1)
-        if err then
+    elseif cursor.is_after(found.ms, found.seq, done.ms, done.seq) then
+        -- Entries between `done` and the log's oldest one may have been cut off unread.
+        local info
+        info, err = connection:call("xinfo", "STREAM", config.get().keys.log)
+        if not info then
             return nil, err
         end
-        local ms, seq = cursor.parse_id(oldest and oldest[1] and tostring(oldest[1][1]) or "0-0")
-        if ms and cursor.is_after(ms, seq, done.ms, done.seq) then
+        if not history.log_holds_all_after(info, done) then
             ngx.log(ngx.ERR, "the log was cut off behind ", done.text, "; subscribers resume")
             state:set("tail:untold", frames.RESUME)
             position.move(found)

@@ -126,6 +126,26 @@ def test_a_redis_away_and_back_costs_latency_alone(own_gateway: OwnGateway) -> N
         each.client.close()
 
 
+def test_the_first_frame_of_all_ends_no_stream_though_nobody_followed_the_log(
+    own_gateway: OwnGateway,
+) -> None:
+    """Until then the log's oldest entry lies behind the place where the tail is."""
+    log = own_gateway.log
+    subscriber = Subscriber(own_gateway.client("thread:1")).connect()
+    workers = own_gateway.gateway.worker_pids
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    own_gateway.redis_server.kill()
+    own_gateway.redis_server.start()
+    log.append("thread:1", n=1)
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+    subscriber.wait_for(1)
+    assert subscriber.client.connected
+    assert subscriber.numbers() == [1]
+    subscriber.client.close()
+
+
 def test_a_gateway_started_before_redis_is_ready_when_redis_is(own_gateway: OwnGateway) -> None:
     gateway = own_gateway.gateway
     gateway.stop()
