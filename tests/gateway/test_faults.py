@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway, pytest.mark.time
 def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
 
