@@ -3,4 +3,4 @@
 from example_site.settings import *  # noqa: F403
 from example_site.settings import INSTALLED_APPS as SITE_APPS
 
-INSTALLED_APPS = [*SITE_APPS, "tests.library"]
+INSTALLED_APPS = [*SITE_APPS, "tests.archive"]

@@ -14,8 +14,8 @@ from django_hooks.registry import Action, ModelHook, registry
 from django_hooks.testing import CapturedEvents, captured_events
 from example_site.settings import database
 from stack.process import wait_until
+from tests.archive.models import Book, Tag
 from tests.integration.conftest import close_database, open_database
-from tests.library.models import Book, Tag
 
 
 class BookHook(ModelHook[Book]):
@@ -24,7 +24,7 @@ class BookHook(ModelHook[Book]):
     actions = ("updated", "tags.added")
 
     def channels(self, instance: Book, action: Action) -> list[str]:
-        return ["library"]
+        return ["archive"]
 
     def data(self, instance: Book, action: Action) -> dict[str, Any]:
         words = instance.tags.order_by("word").values_list("word", flat=True)

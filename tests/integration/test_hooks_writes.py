@@ -24,7 +24,7 @@ from django_hooks.registry import Action, ModelHook, registry
 from django_hooks.switch import hooks_disabled
 from django_hooks.testing import CapturedEvents, captured_events
 from stack.process import wait_until
-from tests.library.models import Atlas, Book, Chapter, Loan, Paperback, Person, Tag, Ticket
+from tests.archive.models import Atlas, Book, Chapter, Loan, Paperback, Person, Tag, Ticket
 
 SELECT_LOCK_AND_READ_BACK = 2
 
@@ -33,7 +33,7 @@ class LibraryHook(ModelHook[models.Model]):
     """Tells of anything, by its name."""
 
     def channels(self, instance: models.Model, action: Action) -> list[str]:
-        return ["library"]
+        return ["archive"]
 
     def data(self, instance: models.Model, action: Action) -> dict[str, Any]:
         return {"pk": str(instance.pk), "name": str(instance)}
@@ -55,7 +55,7 @@ class BookHook(LibraryHook):
 @contextmanager
 def told_of(**hooks: type[ModelHook[Any]]) -> Iterator[None]:
     """Register hooks by the models' names."""
-    models_told = [apps.get_model("library", name) for name in hooks]
+    models_told = [apps.get_model("archive", name) for name in hooks]
     for model, hook in zip(models_told, hooks.values(), strict=True):
         registry.register(model, hook)
     try:
@@ -180,7 +180,7 @@ class TestOneByOne:
         tag = Tag.objects.create(word="red")
         fields = {"title": "Loaded", "tags": [tag.pk]}
         path = tmp_path / "books.json"
-        path.write_text(json.dumps([{"model": "library.book", "pk": 7, "fields": fields}]))
+        path.write_text(json.dumps([{"model": "archive.book", "pk": 7, "fields": fields}]))
         with told_of(Tag=TagHook):
             call_command("loaddata", str(path), database=site_database, verbosity=0)
             assert list(Book.objects.get(pk=7).tags.all()) == [tag]
@@ -415,7 +415,7 @@ class TestConflicts:
         assert told(events) == [("created", f"New {n}") for n in range(2, 6)]
         assert cost == 1 + 2, "the rows are read back for their pks"
         pks = set(Book.objects.filter(title__startswith="New").values_list("pk", flat=True))
-        assert {event.object for event in events} == {f"library.book:{pk}" for pk in pks}
+        assert {event.object for event in events} == {f"archive.book:{pk}" for pk in pks}
 
     def test_one_row_that_is_ignored_is_not_told_of(self, events: CapturedEvents):
         Book.objects.create(title="There", isbn="1")
@@ -451,8 +451,8 @@ class TestConflicts:
         )
         new = Ticket.objects.get(seat=2)
         assert {(event.type, event.object) for event in events} == {
-            ("ticket.updated", f"library.ticket:{there.pk}"),
-            ("ticket.created", f"library.ticket:{new.pk}"),
+            ("ticket.updated", f"archive.ticket:{there.pk}"),
+            ("ticket.created", f"archive.ticket:{new.pk}"),
         }
 
     def test_columns_that_are_unique_together(self, events: CapturedEvents):
@@ -520,7 +520,7 @@ class TestManyToMany:
             ("book.tags.removed", [blue]),
             ("book.tags.added", [grey]),
         ]
-        assert {event.object for event in events} == {f"library.book:{book.pk}"}
+        assert {event.object for event in events} == {f"archive.book:{book.pk}"}
         assert {event.data["title"] for event in events} == {"One"}
 
     def test_the_other_end_changes_the_same_relation(
@@ -646,8 +646,8 @@ class TestInheritance:
             atlas = Atlas.objects.create(title="The world")
             assert events.types == ["atlas.created", "book.created"]
             assert [event.object for event in events] == [
-                f"library.atlas:{atlas.pk}",
-                f"library.book:{atlas.pk}",
+                f"archive.atlas:{atlas.pk}",
+                f"archive.book:{atlas.pk}",
             ]
             events.clear()
             Atlas.objects.update(title="The moon", scale=5)

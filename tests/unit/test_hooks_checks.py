@@ -18,7 +18,7 @@ from django_hooks import checks
 from django_hooks.registry import Action, ModelHook, registry
 from example_site.threads.models import Comment
 from example_site.threads.push import CommentHook
-from tests.library.models import Book, Loan, Paperback, Person, Ticket
+from tests.archive.models import Book, Loan, Paperback, Person, Ticket
 
 README = Path(checks.__file__).parent / "README.md"
 
@@ -27,7 +27,7 @@ class WholeHook(ModelHook[models.Model]):
     """Lacks nothing."""
 
     def channels(self, instance: models.Model, action: Action) -> list[str]:
-        return ["library"]
+        return ["archive"]
 
     def data(self, instance: models.Model, action: Action) -> dict[str, Any]:
         return {}
@@ -134,7 +134,7 @@ def test_watching_what_is_no_column_is_an_error(name: str):
 def test_each_manager_that_tells_nothing_is_named():
     with registered(Book, WholeHook):
         (found,) = checks.check_managers()
-    assert found.msg.startswith("library.Book.plain: bulk_create()")
+    assert found.msg.startswith("archive.Book.plain: bulk_create()")
     assert found.obj is Book
     assert said_of(Ticket) == []
 

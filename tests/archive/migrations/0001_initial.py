@@ -61,12 +61,12 @@ class Migration(migrations.Migration):
                         parent_link=True,
                         primary_key=True,
                         serialize=False,
-                        to="library.book",
+                        to="archive.book",
                     ),
                 ),
                 ("scale", models.IntegerField(default=1000)),
             ],
-            bases=("library.book",),
+            bases=("archive.book",),
         ),
         migrations.CreateModel(
             name="Paperback",
@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
                 "indexes": [],
                 "constraints": [],
             },
-            bases=("library.book",),
+            bases=("archive.book",),
         ),
         migrations.CreateModel(
             name="Person",
@@ -88,8 +88,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.CharField(max_length=80)),
-                ("follows", models.ManyToManyField(related_name="followers", to="library.person")),
-                ("friends", models.ManyToManyField(to="library.person")),
+                ("follows", models.ManyToManyField(related_name="followers", to="archive.person")),
+                ("friends", models.ManyToManyField(to="archive.person")),
             ],
         ),
         migrations.CreateModel(
@@ -105,13 +105,13 @@ class Migration(migrations.Migration):
                 (
                     "book",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to="library.book"
+                        on_delete=django.db.models.deletion.CASCADE, to="archive.book"
                     ),
                 ),
                 (
                     "person",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to="library.person"
+                        on_delete=django.db.models.deletion.CASCADE, to="archive.person"
                     ),
                 ),
             ],
@@ -123,20 +123,20 @@ class Migration(migrations.Migration):
                 null=True,
                 on_delete=django.db.models.deletion.SET_NULL,
                 related_name="books",
-                to="library.person",
+                to="archive.person",
             ),
         ),
         migrations.AddField(
             model_name="book",
             name="readers",
             field=models.ManyToManyField(
-                related_name="lent", through="library.Loan", to="library.person"
+                related_name="lent", through="archive.Loan", to="archive.person"
             ),
         ),
         migrations.AddField(
             model_name="book",
             name="tags",
-            field=models.ManyToManyField(related_name="books", to="library.tag"),
+            field=models.ManyToManyField(related_name="books", to="archive.tag"),
         ),
         migrations.CreateModel(
             name="Chapter",
@@ -153,7 +153,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="chapters",
-                        to="library.book",
+                        to="archive.book",
                     ),
                 ),
             ],

@@ -1,1 +1,0 @@
-"""A library's models: one of each kind of write that a site may do. Tests register its hooks."""
