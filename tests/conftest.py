@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
+from pushgate import Keys, connect
 from stack.platform import Platform
 from stack.process import free_port
 from stack.redis_server import RedisServer
@@ -27,3 +29,16 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 def redis_namespace() -> str:
     """A namespace that no other test uses."""
     return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def keys(redis_namespace: str) -> Keys:
+    """The keys of that namespace."""
+    return Keys(redis_namespace)
+
+
+@pytest.fixture
+def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A client as every part has one."""
+    with connect(redis_server.url) as client:
+        yield client

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
-from pushgate import Control, Event, Keys, Lease, RedisJobQueue, connect
+from pushgate import Control, Event, Keys, Lease, RedisJobQueue
 from pushgate.job_queue import FROM_THE_START, partition_of
-from stack.redis_server import RedisServer
 
 PARTITIONS = 4
 
@@ -17,24 +14,13 @@ pytestmark = pytest.mark.real_redis
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with connect(redis_server.url) as client:
-        yield client
+def queue(redis_client: redis.Redis, keys: Keys) -> RedisJobQueue:
+    return RedisJobQueue(redis_client, keys, PARTITIONS)
 
 
 @pytest.fixture
-def keys(redis_namespace: str) -> Keys:
-    return Keys(redis_namespace)
-
-
-@pytest.fixture
-def queue(client: redis.Redis, keys: Keys) -> RedisJobQueue:
-    return RedisJobQueue(client, keys, PARTITIONS)
-
-
-@pytest.fixture
-def control(client: redis.Redis, keys: Keys) -> Control:
-    return Control(client, keys, PARTITIONS)
+def control(redis_client: redis.Redis, keys: Keys) -> Control:
+    return Control(redis_client, keys, PARTITIONS)
 
 
 def comment(number: int = 1) -> Event:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
-from pushgate import Event, Finished, Keys, Lease, RedisJobQueue, Tracer, connect, frame_of
+from pushgate import Event, Finished, Keys, Lease, RedisJobQueue, Tracer, frame_of
 from pushgate import tracer as tracer_module
 from pushgate.job_queue import FROM_THE_START, Job, partition_of
-from stack.redis_server import RedisServer
 
 PARTITIONS = 4
 
@@ -18,24 +15,13 @@ pytestmark = pytest.mark.real_redis
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with connect(redis_server.url) as client:
-        yield client
+def queue(redis_client: redis.Redis, keys: Keys) -> RedisJobQueue:
+    return RedisJobQueue(redis_client, keys, PARTITIONS)
 
 
 @pytest.fixture
-def keys(redis_namespace: str) -> Keys:
-    return Keys(redis_namespace)
-
-
-@pytest.fixture
-def queue(client: redis.Redis, keys: Keys) -> RedisJobQueue:
-    return RedisJobQueue(client, keys, PARTITIONS)
-
-
-@pytest.fixture
-def tracer(client: redis.Redis, keys: Keys) -> Tracer:
-    return Tracer(client, keys, PARTITIONS)
+def tracer(redis_client: redis.Redis, keys: Keys) -> Tracer:
+    return Tracer(redis_client, keys, PARTITIONS)
 
 
 def comment(version: int = 1, name: str = "threads.comment:1") -> Event:
@@ -85,14 +71,14 @@ def test_an_event_is_found_among_the_dead_letters(queue: RedisJobQueue, tracer: 
 
 
 def test_an_event_is_found_in_the_log_and_the_histories(
-    queue: RedisJobQueue, tracer: Tracer, client: redis.Redis, keys: Keys
+    queue: RedisJobQueue, tracer: Tracer, redis_client: redis.Redis, keys: Keys
 ) -> None:
     event = comment()
     publish(queue, event)
     (sighting,) = tracer.find(event.id)
     assert (sighting.place, sighting.where) == ("log", "thread:1 forum:7")
     assert sighting.histories == ("thread:1", "forum:7")
-    client.delete(keys.channel("forum:7"))
+    redis_client.delete(keys.channel("forum:7"))
     assert tracer.find(event.id)[0].histories == ("thread:1",)
     assert tracer.log_begins_at() == sighting.at
 
@@ -127,7 +113,7 @@ def test_the_last_event_of_an_object_is_found_wherever_it_is(
 
 
 def test_when_an_event_was_put_is_known_for_a_while(
-    queue: RedisJobQueue, tracer: Tracer, client: redis.Redis, keys: Keys
+    queue: RedisJobQueue, tracer: Tracer, redis_client: redis.Redis, keys: Keys
 ) -> None:
     event = comment()
     assert tracer.put_at(event.id) is None
@@ -136,5 +122,5 @@ def test_when_an_event_was_put_is_known_for_a_while(
     assert put_at is not None
     (sighting,) = tracer.find(event.id)
     assert abs((put_at - sighting.at).total_seconds()) < 1
-    client.delete(keys.put(event.id))
+    redis_client.delete(keys.put(event.id))
     assert tracer.put_at(event.id) is None
