@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from formatter.errors import TransientError
+    from formatter.observers import Observer
     from formatter.pipeline import Pipeline
     from formatter.registry import Pipelines
 
-__all__ = ["Pipeline", "Pipelines", "TransientError"]
+__all__ = ["Observer", "Pipeline", "Pipelines", "TransientError"]
 
 # Found at first use: `python -m formatter` comes through here before gevent has patched, and must
 # not import sockets on its way.
 _HOMES = {
+    "Observer": "formatter.observers",
     "Pipeline": "formatter.pipeline",
     "Pipelines": "formatter.registry",
     "TransientError": "formatter.errors",

@@ -5,6 +5,7 @@ from pushgate.connection import connect
 from pushgate.control import Control
 from pushgate.cursor import Cursor
 from pushgate.errors import (
+    FrameTooLarge,
     InvalidChannel,
     InvalidCursor,
     InvalidEvent,
@@ -15,7 +16,7 @@ from pushgate.errors import (
     QueueFull,
 )
 from pushgate.event import Event
-from pushgate.frames import Frame, frame_of
+from pushgate.frames import Frame, frame_of, tombstone_of
 from pushgate.job_queue import Finished, Job, JobQueue, Outcome
 from pushgate.keys import Keys
 from pushgate.leases import Lease, Leases
@@ -33,6 +34,7 @@ __all__ = [
     "Event",
     "Finished",
     "Frame",
+    "FrameTooLarge",
     "History",
     "InvalidChannel",
     "InvalidCursor",
@@ -63,4 +65,5 @@ __all__ = [
     "publish",
     "publish_straight",
     "read_ledger",
+    "tombstone_of",
 ]

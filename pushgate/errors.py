@@ -22,6 +22,10 @@ class InvalidEvent(PushgateError, ValueError):
     """An event, or the JSON that should hold one, breaks the contract."""
 
 
+class FrameTooLarge(PushgateError, ValueError):
+    """What an event became is longer than a frame may be."""
+
+
 class InvalidCursor(PushgateError, ValueError):
     """A text is not a cursor."""
 

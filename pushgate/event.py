@@ -16,18 +16,21 @@ from typing import Any
 from pushgate import json_codec
 from pushgate.channels import check_channel
 from pushgate.errors import InvalidEvent
+from pushgate.event_text import read_envelope
 
 FORMAT_VERSION = 1
 MAX_CHANNELS = 16
 MAX_DATA_BYTES = 64 * 1024
+# A character is at most 4 bytes.
+_SURELY_SHORT = MAX_DATA_BYTES // 4
 MAX_VERSION = 2**53 - 1
 """The largest integer a browser's number holds exactly."""
 
 RESERVED_DATA_NAMES = frozenset({"event_id", "object", "version", "at", "channels"})
 """What the frame itself puts beside the event's data."""
 
-RESERVED_TYPES = frozenset({"reset", "error", "open"})
-"""What the gateway and the browser say themselves."""
+RESERVED_TYPES = frozenset({"reset", "error", "open", "gone"})
+"""What the gateway, the formatter and the browser say themselves."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9_-]*(?:\.[a-z0-9_-]+)*", re.ASCII)
 _is_type = lru_cache(maxsize=1024)(_TYPE.fullmatch)
@@ -137,7 +140,7 @@ class Event:
             of them learns of the others.
         data: a JSON object of at most 64 KB encoded. The names in `RESERVED_DATA_NAMES` are
             the frame's own. It is encoded here and now: what is done to the object later, the
-            event's JSON does not show.
+            event's JSON does not show. An event that was read decodes it at the first look.
         key: events of one key stay in order; the first channel when not given.
         object: what it happened to: `threads.comment:17`.
         version: grows with each event of that object; 0 when nobody counts.
@@ -166,9 +169,13 @@ class Event:
     _data_json: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_type(self.type)
         object.__setattr__(self, "channels", _checked_channels(self.channels))
         object.__setattr__(self, "_data_json", _checked_data(self.data))
+        self._check()
+
+    def _check(self) -> None:
+        """Checks all but channels and data; gives the event its key."""
+        _check_type(self.type)
         _check_text("key", self.key, 255)
         if not self.key:
             object.__setattr__(self, "key", self.channels[0])
@@ -180,6 +187,23 @@ class Event:
         _check_text("correlation_id", self.correlation_id, 128)
         _check_traceparent(self.traceparent)
         _check_flags(self.flags)
+
+    def __getattr__(self, name: str) -> Any:
+        # Only what was left undone comes here: the data of an event that was read, the text of data
+        # that a stage changed.
+        if name == "data":
+            value: Any = json_codec.decode(self._data_json)
+        elif name == "_data_json":
+            value = _encoded_data(self.data)
+        else:
+            raise AttributeError(f"an event has no {name!r}")
+        object.__setattr__(self, name, value)
+        return value
+
+    @property
+    def data_json(self) -> str:
+        """The data as a JSON object in one line."""
+        return self._data_json
 
     def to_json(self) -> bytes:
         """The JSON object that carries the event: one line, UTF-8."""
@@ -203,7 +227,33 @@ class Event:
 
         Raises:
             InvalidEvent: the text is not an event of this format, and why.
+            InvalidChannel: a channel's name breaks its rule.
         """
+        found = read_envelope(text)
+        if found is None:
+            return cls._from_odd_json(text)
+        envelope, data_json = found
+        if envelope.v != FORMAT_VERSION or len(data_json) > _SURELY_SHORT:
+            return cls._from_odd_json(text)
+        event = object.__new__(cls)
+        put = object.__setattr__
+        put(event, "type", envelope.type)
+        put(event, "channels", _checked_channels(envelope.channels))
+        put(event, "_data_json", data_json)
+        put(event, "key", envelope.key)
+        put(event, "object", envelope.object)
+        put(event, "version", envelope.version)
+        put(event, "id", envelope.id)
+        put(event, "at", envelope.at)
+        put(event, "correlation_id", envelope.correlation_id)
+        put(event, "traceparent", envelope.traceparent)
+        put(event, "flags", envelope.flags)
+        event._check()
+        return event
+
+    @classmethod
+    def _from_odd_json(cls, text: bytes | str) -> Event:
+        """Reads any JSON that is an event, and says of any other what is wrong with it."""
         try:
             value = json_codec.decode(text)
         except ValueError as error:
@@ -223,12 +273,27 @@ class Event:
     def with_version(self, version: int) -> Event:
         """The same event, counted."""
         _check_version(version)
-        # All else has been checked and encoded.
-        counted = object.__new__(Event)
-        for name in _ALL_NAMES:
-            object.__setattr__(counted, name, getattr(self, name))
+        counted = self._copy_without("version")
         object.__setattr__(counted, "version", version)
         return counted
+
+    def with_data(self, data: Mapping[str, Any]) -> Event:
+        """The same event with other data, for a stage of a pipeline.
+
+        The data is checked and encoded when somebody asks for its JSON, and may be longer than
+        64 KB. Nobody may change it from here on.
+        """
+        changed = self._copy_without("data", "_data_json")
+        object.__setattr__(changed, "data", data)
+        return changed
+
+    def _copy_without(self, *names: str) -> Event:
+        # All else has been checked.
+        copied = object.__new__(Event)
+        for name in _ALL_NAMES:
+            if name not in names:
+                object.__setattr__(copied, name, getattr(self, name))
+        return copied
 
 
 _ALL_NAMES = tuple(f.name for f in fields(Event))
@@ -247,13 +312,24 @@ def _checked_channels(value: object) -> tuple[str, ...]:
         raise InvalidEvent(f"channels {value!r}: use a list of names")
     if not 1 <= len(value) <= MAX_CHANNELS:
         raise InvalidEvent(f"channels: {len(value)} names; use 1 to {MAX_CHANNELS}")
-    if len(value) > 1 and len(set(value)) != len(value):
+    if len(value) == 1:
+        return (check_channel(value[0]),)
+    names = tuple(check_channel(name) for name in value)
+    if len(set(names)) != len(names):
         raise InvalidEvent(f"channels {value!r}: a name stands twice")
-    return tuple(check_channel(name) for name in value)
+    return names
 
 
 def _checked_data(value: object) -> str:
     """Returns the data's JSON: nothing else says as surely that it has one, and how long it is."""
+    encoded = _encoded_data(value)
+    size = len(encoded) if encoded.isascii() else len(encoded.encode())
+    if size > MAX_DATA_BYTES:
+        raise InvalidEvent(f"data: {size} bytes encoded; use at most {MAX_DATA_BYTES}")
+    return encoded
+
+
+def _encoded_data(value: object) -> str:
     if type(value) is not dict and not isinstance(value, Mapping):
         raise InvalidEvent(f"data: use a JSON object, not {type(value).__name__}")
     if not RESERVED_DATA_NAMES.isdisjoint(value):
@@ -264,11 +340,10 @@ def _checked_data(value: object) -> str:
             raise InvalidEvent("data: use text for every name")
     try:
         encoded = json_codec.encode_as_text(value if type(value) is dict else dict(value))
-        size = len(encoded) if encoded.isascii() else len(encoded.encode())
+        if not encoded.isascii():
+            encoded.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidEvent(f"data is not JSON: {error}") from None
-    if size > MAX_DATA_BYTES:
-        raise InvalidEvent(f"data: {size} bytes encoded; use at most {MAX_DATA_BYTES}")
     return encoded
 
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from pushgate import json_codec
 from pushgate.channels import check_channel
-from pushgate.errors import InvalidEvent
+from pushgate.errors import FrameTooLarge, InvalidEvent
 from pushgate.event import Event
+
+MAX_FRAME_BYTES = 256 * 1024
+"""Four times what an event may bring: room for what a pipeline makes of it, none for a runaway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +40,41 @@ def frame_of(event: Event, channels: tuple[str, ...] | None = None) -> Frame:
 
     Raises:
         InvalidChannel: a channel's name breaks the rule.
-        InvalidEvent: no channel at all.
+        InvalidEvent: no channel at all, or data that a stage made has no JSON form.
+        FrameTooLarge: it is above `MAX_FRAME_BYTES`.
     """
-    if channels is None:
+    if channels is None or channels is event.channels:
         channels = event.channels
     elif not channels:
         raise InvalidEvent(f"event {event.id}: a frame needs at least one channel")
     else:
         channels = tuple(check_channel(name) for name in dict.fromkeys(channels))
-    line = json_codec.encode(
-        {
-            "event_id": event.id,
-            "object": event.object,
-            "version": event.version,
-            "at": event.at,
-            "channels": channels,
-            **event.data,
-        }
+    return _frame(event, event.type, channels, event.data_json)
+
+
+def tombstone_of(event: Event) -> Frame:
+    """Makes the frame that stands where an event's would have been: `event: gone`.
+
+    It says which event, of which object and type, could not be made into a frame, so that whoever
+    shows that object looks again.
+    """
+    return _frame(
+        event, "gone", event.channels, f'{{"type":{json_codec.encode_string(event.type)}}}'
     )
-    return Frame(channels, b"event: %b\ndata: %b\n\n" % (event.type.encode(), line))
+
+
+def _frame(event: Event, name: str, channels: tuple[str, ...], data_json: str) -> Frame:
+    text = json_codec.encode_string
+    rest = f",{data_json[1:]}" if data_json != "{}" else "}"
+    names = '","'.join(channels)
+    block = (
+        f'event: {name}\ndata: {{"event_id":"{event.id}","object":{text(event.object)},'
+        f'"version":{event.version},"at":{text(event.at)},'
+        f'"channels":["{names}"]{rest}\n\n'
+    ).encode()
+    if len(block) > MAX_FRAME_BYTES:
+        raise FrameTooLarge(
+            f"event {event.id}: its frame has {len(block)} bytes, above {MAX_FRAME_BYTES}; "
+            "have the page fetch what it needs"
+        )
+    return Frame(channels, block)

@@ -5,7 +5,6 @@ Both are always done together: HTML that came from a user and was not sanitised 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import nh3
@@ -56,4 +55,4 @@ class RenderMarkdownMixin(Pipeline):
         text = event.data.get(self.markdown_source)
         if not isinstance(text, str):
             return event
-        return replace(event, data={**event.data, self.markdown_target: render_markdown(text)})
+        return event.with_data({**event.data, self.markdown_target: render_markdown(text)})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from formatter.pipeline import Pipeline
 from pushgate import Event
 
@@ -24,6 +22,4 @@ class PermalinkMixin(Pipeline):
             KeyError: the data lacks a name that the address needs.
         """
         event = super().transform(event)
-        return replace(
-            event, data={**event.data, "permalink": self.permalink.format_map(event.data)}
-        )
+        return event.with_data({**event.data, "permalink": self.permalink.format_map(event.data)})

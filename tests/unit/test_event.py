@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -217,3 +218,80 @@ def test_event_ids_are_version_7_and_never_the_same() -> None:
     assert len(set(ids)) == 1000
     assert {value[12] for value in ids} == {"7"}
     assert {value[16] for value in ids} <= set("89ab")
+
+
+def laid_out(text: str, spaces: str) -> str:
+    """The same JSON, written by somebody else."""
+    value = json.loads(text)
+    return json.dumps(value, separators=("," + spaces, ":" + spaces), ensure_ascii=bool(spaces))
+
+
+def read_or_refused(reader: Callable[[str], Event], text: str) -> Event | type[Exception]:
+    try:
+        return reader(text)
+    except (InvalidEvent, InvalidChannel) as error:
+        return type(error)
+
+
+odd_data = st.dictionaries(st.sampled_from(["a", "at", "x", "\u2028"]), json_values, max_size=3)
+
+
+@given(
+    data=odd_data | json_values,
+    change=st.dictionaries(
+        st.sampled_from(["v", "channels", "key", "version", "id", "at", "flags", "surplus"]),
+        json_values,
+        max_size=1,
+    ),
+    spaces=st.sampled_from(["", " ", "\n", "\r\n"]),
+)
+def test_both_readers_take_and_refuse_the_same(
+    data: Any, change: dict[str, Any], spaces: str
+) -> None:
+    value = json.loads(Event("a", ("thread:42",), {}).to_json()) | {"data": data} | change
+    text = laid_out(json.dumps(value), spaces)
+    assert read_or_refused(Event.from_json, text) == read_or_refused(Event._from_odd_json, text)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"at":1}',
+        '{"\\u0061t":1}',
+        '{"event_id":"00"}',
+        "[]",
+        '"{}"',
+        '{"a":NaN}',
+        '{"a":"\\ud800"}',
+        "{'a':1}",
+    ],
+)
+def test_data_that_breaks_a_rule_is_refused_undecoded_too(data: str) -> None:
+    text = Event("a", ("thread:42",), {}).to_json().decode().replace('"data":{}', f'"data":{data}')
+    with pytest.raises(InvalidEvent):
+        Event.from_json(text)
+
+
+def test_a_line_end_between_names_does_not_reach_the_frame() -> None:
+    text = Event("a", ("thread:42",), {"x": 1}).to_json().replace(b'{"x":1}', b'{"x":\r\n1}')
+    event = Event.from_json(text)
+    assert event.data_json == '{"x":1}'
+
+
+def test_an_events_data_may_be_exchanged() -> None:
+    event = Event.from_json(Event("a", ("thread:42",), {"text": "x"}, object="t:1").to_json())
+    changed = event.with_data({**event.data, "html": "<p>x</p>"})
+    assert changed.data_json == '{"text":"x","html":"<p>x</p>"}'
+    assert (changed.id, changed.object, changed.channels) == (event.id, "t:1", event.channels)
+    assert event.data == {"text": "x"}
+    with pytest.raises(InvalidEvent, match="the frame's own"):
+        _ = event.with_data({"version": 3}).data_json
+    with pytest.raises(InvalidEvent, match="not JSON"):
+        _ = event.with_data({"x": object()}).data_json
+
+
+def test_an_event_goes_through_a_pickle() -> None:
+    event = Event.from_json(Event("a", ("thread:42",), {"text": "x"}).to_json())
+    changed = event.with_data({"text": "y"})
+    assert pickle.loads(pickle.dumps(event)) == event
+    assert pickle.loads(pickle.dumps(changed)) == changed
