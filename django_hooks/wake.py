@@ -78,7 +78,8 @@ class Nudger:
 
 def wake_relay(client: redis.Redis, key: str) -> None:
     """Leave one element in the list the relay waits at."""
-    with client.pipeline(transaction=True) as pipeline:
+    # No transaction: between the two the list is longer than it need be, which does no harm.
+    with client.pipeline(transaction=False) as pipeline:
         pipeline.rpush(key, 1)
         pipeline.ltrim(key, -1, -1)
         pipeline.execute()

@@ -11,7 +11,6 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from math import ceil
 
 import gevent
 import redis
@@ -98,8 +97,7 @@ class Worker:
         paused = self._queue.paused()
         for name, partition in self._held.items():
             partition.paused = name in paused
-        live = self._queue.leases.attend(self.owner)
-        share = ceil(self._queue.partitions / max(1, live))
+        share = self._queue.leases.attend(self.owner).share(self._queue.partitions)
         for place, partition in enumerate(list(self._held.values())):
             partition.leaving = place >= share
             if partition.leaving and partition.in_flight == 0:

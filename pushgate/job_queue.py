@@ -1,5 +1,10 @@
 """The job queue: always known what is claimed and what is not.
 
+In the words of Thoonk, a queue in Redis: a job is *put*, *claimed*, and then *finished*, or
+*cancelled* (given back as if it had never been claimed), *retried*, or *stalled* (set aside until
+somebody looks at it), which is called `bury` here. Unlike there, a claim is bound to a lease, and
+each of these is one step that checks it: a process that dies between two of them loses nothing.
+
 Jobs lie in partitions; an event goes to the partition of its ordering key. A partition is worked by
 the one process that holds its lease, which reads it from the start and deletes what it finished, so
 that each key keeps its order and a dead process' work is simply still there.
@@ -81,7 +86,8 @@ class Finished:
 class JobQueue(Protocol):
     """What every job queue does. `RedisJobQueue` and `MemoryJobQueue` pass the same tests.
 
-    A method that takes a lease raises `LeaseLost`, and does nothing, when it is not held any more.
+    A method that takes a lease raises `LeaseLost`, and does nothing but count the refusal
+    (`Ledger.refused`), when it is not held any more.
     """
 
     partitions: int
@@ -151,12 +157,38 @@ class JobQueue(Protocol):
         """
         ...
 
-    def retry(self, lease: Lease, entry_id: str) -> int:
-        """Counts one more attempt at a claimed job; returns its attempts."""
+    def cancel(self, lease: Lease, entry_ids: Sequence[str]) -> int:
+        """Gives claims back as if they had never been made: each counts one attempt less.
+
+        For jobs on which no work was begun. A process told to stop cancels them before it releases
+        the lease, or a job that sees many deploys would look like one that kills its workers.
+
+        Returns:
+            How many of the jobs are there still; the rest had ended before.
+        """
         ...
 
-    def bury(self, lease: Lease, entry_id: str, reason: str) -> bool:
-        """Gives a job up and keeps it among the dead letters; False when it had ended before."""
+    def retry(self, lease: Lease, entry_id: str) -> int:
+        """Counts one more attempt at a claimed job.
+
+        Returns:
+            Its attempts; 0 when it had ended before.
+        """
+        ...
+
+    def bury(self, lease: Lease, entry_id: str, reason: str, frames: Sequence[Frame] = ()) -> bool:
+        """Gives a job up and keeps it among the dead letters, with its event and the reason:
+        Thoonk's *stall*.
+
+        Args:
+            lease: the partition's.
+            entry_id: the job's.
+            reason: one sentence.
+            frames: what subscribers are told of it, in the same step.
+
+        Returns:
+            False when the job had ended before, and nothing was done.
+        """
         ...
 
 

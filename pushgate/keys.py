@@ -7,7 +7,8 @@
 | `lease:<name>` | string, expires | `<token>:<owner>`; the name is a partition's or `relay` |
 | `fence` | hash | lease name -> the last fencing token given out |
 | `workers` | sorted set | formatter processes by when they were last seen (ms) |
-| `attempts` | hash | `<p>:<entry id>` -> how often the job was claimed |
+| `claimed` | hash | partition -> the last job claimed; it and those before were claimed once |
+| `attempts` | hash | `<p>:<entry id>` -> how often the job was claimed, where not once |
 | `put:<event id>` | string, expires | the event was put; a second put is dropped |
 | `paused` | set | partitions nobody is to claim from |
 | `watched` | string, expires | somebody looks at the control panel |
@@ -55,6 +56,7 @@ class Keys:
         self._channel = prefix + "channel:"
         self.fence = prefix + "fence"
         self.workers = prefix + "workers"
+        self.claimed = prefix + "claimed"
         self.attempts = prefix + "attempts"
         self.paused = prefix + "paused"
         self.watched = prefix + "watched"

@@ -43,6 +43,27 @@ class Lease:
         return f"{self.token}:{self.owner}"
 
 
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """A formatter process among those that live.
+
+    Attributes:
+        rank: its place by name, from 0.
+        live: how many live.
+    """
+
+    rank: int
+    live: int
+
+    def share(self, partitions: int) -> int:
+        """How many partitions are this process's: the shares of all sum up to all partitions, and
+        no two differ by more than one. When a process comes or goes, no other's share moves
+        against it, so partitions go to who comes and from who goes and nowhere else.
+        """
+        each, left_over = divmod(partitions, self.live)
+        return each + (self.rank < left_over)
+
+
 class LeaseStore(Protocol):
     """Where leases are kept."""
 
@@ -58,8 +79,10 @@ class LeaseStore(Protocol):
         """Gives the lease back; False when it was no longer the owner's."""
         ...
 
-    def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> int:
-        """Says that a formatter process lives; returns how many were seen within `seconds`."""
+    def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> Attendance:
+        """Says that a formatter process lives; returns its place among those that were seen within
+        `seconds`.
+        """
         ...
 
     def leave(self, owner: str) -> None:
@@ -97,9 +120,10 @@ class Leases:
         """See `LeaseStore.release`."""
         return bool(self._release([self._keys.lease(lease.name)], [lease.holder]))
 
-    def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> int:
+    def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> Attendance:
         """See `LeaseStore.attend`. By the clock of Redis, so that no two clocks must agree."""
-        return int(self._attend([self._keys.workers], [owner, int(seconds * 1000)]))
+        rank, live = self._attend([self._keys.workers], [owner, int(seconds * 1000)])
+        return Attendance(rank, live)
 
     def leave(self, owner: str) -> None:
         """See `LeaseStore.leave`."""

@@ -24,6 +24,9 @@ class Ledger:
         dead: given up, kept with the reason.
         expired: too old to be worth a frame.
         queued: waiting, or being worked on.
+        refused: writes refused because the lease was somebody else's by then. They changed no
+            event's state, so they are no part of the balance: each is a process that slept past
+            the end of its lease.
     """
 
     accepted: int = 0
@@ -32,6 +35,7 @@ class Ledger:
     dead: int = 0
     expired: int = 0
     queued: int = 0
+    refused: int = 0
 
     @property
     def difference(self) -> int:

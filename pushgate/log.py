@@ -15,6 +15,11 @@ from pushgate.scripts import Script
 
 LOG_LENGTH = 100_000
 HISTORY_LENGTH = 1_000
+"""Frames that a channel's history has at the least, once it had as many."""
+
+HISTORY_SLACK = HISTORY_LENGTH // 20
+"""A history is cut when it has so many more (`append_frames.lua` counts the same)."""
+
 HISTORY_SECONDS = 3_600
 
 
@@ -91,6 +96,7 @@ class RedisLog:
         self._keys = keys
         self._epoch = Script(client, "epoch")
         self._move_epoch = Script(client, "move_epoch")
+        self._history = Script(client, "history")
 
     def cursor(self) -> Cursor:
         """See `Log.cursor`."""
@@ -107,31 +113,28 @@ class RedisLog:
 
     def after(self, entry_id: str, count: int) -> list[LogEntry]:
         """See `Log.after`."""
-        return _entries(self._client.xrange(self._keys.log, f"({entry_id}", "+", count=count))
+        found: Any = self._client.xrange(self._keys.log, f"({entry_id}", "+", count=count)
+        return [_entry(found_id, fields) for found_id, fields in found]
 
     def history(self, channel: str, cursor: Cursor) -> History:
         """See `Log.history`."""
-        key = self._keys.channel(channel)
-        with self._client.pipeline() as together:
-            together.get(self._keys.epoch)
-            together.time()
-            together.xrange(key, f"({cursor.entry_id}", "+")
-            together.xinfo_stream(key)
-            epoch, (seconds, _), found, info = together.execute(raise_on_error=False)
-        if epoch is None or epoch.decode() != cursor.epoch:
+        epoch, seconds, found, cut_to = self._history(
+            [self._keys.epoch, self._keys.channel(channel)], [cursor.entry_id]
+        )
+        if epoch.decode() != cursor.epoch:
             return History(reset=ResetReason.EPOCH)
-        if cursor.ms < (seconds - HISTORY_SECONDS) * 1000:
+        if cursor.ms < (int(seconds) - HISTORY_SECONDS) * 1000:
             return History(reset=ResetReason.HISTORY)
-        if isinstance(info, redis.ResponseError):
-            return History()
-        ms, _, seq = info["max-deleted-entry-id"].decode().partition("-")
+        ms, _, seq = cut_to.decode().partition("-")
         if (int(ms), int(seq)) > (cursor.ms, cursor.seq):
             return History(reset=ResetReason.HISTORY)
-        return History(tuple(entry for entry in _entries(found) if channel in entry.channels))
+        entries = (
+            _entry(entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
+            for entry_id, fields in found
+        )
+        return History(tuple(entry for entry in entries if channel in entry.channels))
 
 
-def _entries(found: Any) -> list[LogEntry]:
-    return [
-        LogEntry(entry_id.decode(), tuple(fields[b"channels"].decode().split()), fields[b"frame"])
-        for entry_id, fields in found
-    ]
+def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> LogEntry:
+    channels = tuple(fields[b"channels"].decode().split())
+    return LogEntry(entry_id.decode(), channels, fields[b"frame"])

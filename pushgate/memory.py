@@ -24,9 +24,16 @@ from pushgate.job_queue import (
     Outcome,
     partition_of,
 )
-from pushgate.leases import LEASE_SECONDS, Lease
+from pushgate.leases import LEASE_SECONDS, Attendance, Lease
 from pushgate.ledger import Ledger
-from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, History, LogEntry, ResetReason
+from pushgate.log import (
+    HISTORY_LENGTH,
+    HISTORY_SECONDS,
+    HISTORY_SLACK,
+    History,
+    LogEntry,
+    ResetReason,
+)
 
 Position = tuple[int, int]
 
@@ -73,12 +80,12 @@ class MemoryLeases:
         del self._held[lease.name]
         return True
 
-    def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> int:
+    def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> Attendance:
         """See `LeaseStore.attend`."""
         now = self._clock()
         self._seen[owner] = now
         self._seen = {name: seen for name, seen in self._seen.items() if seen >= now - seconds}
-        return len(self._seen)
+        return Attendance(sorted(self._seen).index(owner), len(self._seen))
 
     def leave(self, owner: str) -> None:
         """See `LeaseStore.leave`."""
@@ -114,8 +121,10 @@ class MemoryLog:
         for channel in frame.channels:
             history = self._histories[channel]
             history.append(entry)
-            while len(history) > HISTORY_LENGTH:
-                self._trimmed_to[channel] = _parsed(history.pop(0).entry_id)
+            surplus = len(history) - HISTORY_LENGTH
+            if surplus > HISTORY_SLACK:
+                self._trimmed_to[channel] = _parsed(history[surplus - 1].entry_id)
+                del history[:surplus]
         return entry.entry_id
 
     def cursor(self) -> Cursor:
@@ -253,14 +262,25 @@ class MemoryJobQueue:
                 ended += 1
             return ended
 
+    def cancel(self, lease: Lease, entry_ids: Sequence[str]) -> int:
+        """See `JobQueue.cancel`."""
+        with self._changed:
+            partition = self._check(lease)
+            found = [entry_id for entry_id in entry_ids if entry_id in partition.jobs]
+            for entry_id in found:
+                partition.attempts[entry_id] = max(0, partition.attempts[entry_id] - 1)
+            return len(found)
+
     def retry(self, lease: Lease, entry_id: str) -> int:
         """See `JobQueue.retry`."""
         with self._changed:
             partition = self._check(lease)
+            if entry_id not in partition.jobs:
+                return 0
             partition.attempts[entry_id] += 1
             return partition.attempts[entry_id]
 
-    def bury(self, lease: Lease, entry_id: str, reason: str) -> bool:
+    def bury(self, lease: Lease, entry_id: str, reason: str, frames: Sequence[Frame] = ()) -> bool:
         """See `JobQueue.bury`."""
         with self._changed:
             partition = self._check(lease)
@@ -269,6 +289,8 @@ class MemoryJobQueue:
                 return False
             partition.attempts.pop(entry_id, None)
             self.dead_letters.append((entry_id, reason, body))
+            for frame in frames:
+                self.log.append(frame)
             self._book("dead")
             return True
 
@@ -294,6 +316,7 @@ class MemoryJobQueue:
 
     def _check(self, lease: Lease) -> _Partition:
         if not self.leases.holds(lease):
+            self._books["refused"] += 1
             raise LeaseLost(
                 f"lease {lease.name!r}: {lease.owner} with token {lease.token} does not hold it "
                 "any more; acquire it anew"

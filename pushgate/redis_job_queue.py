@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import redis
 from redis.exceptions import ResponseError
@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 from pushgate.connection import LONGEST_BLOCK_SECONDS
 from pushgate.errors import LeaseLost, MarkMoved, QueueFull
 from pushgate.event import Event
+from pushgate.frames import Frame
 from pushgate.job_queue import (
     DEAD_LETTERS_KEPT,
     PARTITION_LIMIT,
@@ -24,6 +25,8 @@ from pushgate.keys import Keys
 from pushgate.leases import Lease, Leases
 from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH
 from pushgate.scripts import Script
+
+_LENGTHS = (HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH)
 
 
 class RedisJobQueue:
@@ -51,6 +54,7 @@ class RedisJobQueue:
         self._put = Script(client, "put")
         self._forward = Script(client, "forward")
         self._claim = Script(client, "claim")
+        self._cancel = Script(client, "cancel")
         self._finish = Script(client, "finish")
         self._retry = Script(client, "retry")
         self._bury = Script(client, "bury")
@@ -88,32 +92,24 @@ class RedisJobQueue:
                 place = places[partition] = len(places) + 1
                 keys.append(self._keys.jobs(partition))
             place_of_row.append(place)
-        arguments: list[str | bytes | int] = [lease.holder, source, after, self._limit]
+        arguments: list[str | bytes | int] = [source, after, self._limit]
         arguments += (" ".join([mark for mark, _, _ in rows]), bytes(place_of_row))
         arguments += [body for _, _, body in rows]
         try:
-            return int(self._forward(keys, arguments))
+            return int(self._as_holder(self._forward, lease, keys, arguments))
         except ResponseError as error:
             code, _, found = str(error).partition(" ")
             if code == "MARK":
                 raise MarkMoved(source, after, found) from None
-            _raise_for_lease(lease, error)
+            raise
 
     def claim(self, lease: Lease, after: str, count: int) -> list[Job]:
         """See `JobQueue.claim`."""
-        partition = lease.name
-        keys = [
-            self._keys.jobs(int(partition)),
-            self._keys.lease(partition),
-            self._keys.attempts,
-        ]
-        try:
-            claimed = self._claim(keys, [lease.holder, partition, after, count])
-        except ResponseError as error:
-            _raise_for_lease(lease, error)
+        keys = [*self._keys_of_jobs(lease), self._keys.ledger]
+        found = self._as_holder(self._claim, lease, keys, [lease.name, after, count])
         return [
-            Job(entry_id.decode(), _field(pairs, b"event"), int(attempts))
-            for entry_id, pairs, attempts in claimed
+            Job(entry_id.decode(), body, attempts)
+            for entry_id, body, attempts in zip(found[::3], found[1::3], found[2::3], strict=True)
         ]
 
     def wait(self, positions: Mapping[str, str], seconds: float) -> set[str]:
@@ -131,77 +127,76 @@ class RedisJobQueue:
 
     def finish(self, lease: Lease, finished: Sequence[Finished]) -> int:
         """See `JobQueue.finish`."""
-        partition = lease.name
         keys = [
-            self._keys.jobs(int(partition)),
-            self._keys.lease(partition),
+            self._keys.jobs(int(lease.name)),
+            self._keys.lease(lease.name),
             self._keys.attempts,
             self._keys.log,
             self._keys.ledger,
         ]
-        arguments: list[str | bytes | int] = [
-            lease.holder,
-            partition,
-            HISTORY_LENGTH,
-            HISTORY_SECONDS,
-            LOG_LENGTH,
-        ]
+        arguments: list[str | bytes | int] = [lease.name, *_LENGTHS]
         for job in finished:
             arguments += (job.entry_id, job.outcome.value, len(job.frames))
-            for frame in job.frames:
-                keys += map(self._keys.channel, frame.channels)
-                arguments += (len(frame.channels), " ".join(frame.channels), frame.data)
-        try:
-            return sum(self._finish(keys, arguments))
-        except ResponseError as error:
-            _raise_for_lease(lease, error)
+            self._add_frames(job.frames, keys, arguments)
+        return int(self._as_holder(self._finish, lease, keys, arguments))
+
+    def cancel(self, lease: Lease, entry_ids: Sequence[str]) -> int:
+        """See `JobQueue.cancel`."""
+        keys = [*self._keys_of_jobs(lease), self._keys.ledger]
+        return int(self._as_holder(self._cancel, lease, keys, [lease.name, *entry_ids]))
 
     def retry(self, lease: Lease, entry_id: str) -> int:
         """See `JobQueue.retry`."""
-        keys = [self._keys.lease(lease.name), self._keys.attempts]
-        try:
-            return int(self._retry(keys, [lease.holder, lease.name, entry_id]))
-        except ResponseError as error:
-            _raise_for_lease(lease, error)
+        keys = [*self._keys_of_jobs(lease), self._keys.ledger]
+        return int(self._as_holder(self._retry, lease, keys, [lease.name, entry_id]))
 
-    def bury(self, lease: Lease, entry_id: str, reason: str) -> bool:
+    def bury(self, lease: Lease, entry_id: str, reason: str, frames: Sequence[Frame] = ()) -> bool:
         """See `JobQueue.bury`."""
-        partition = lease.name
         keys = [
-            self._keys.jobs(int(partition)),
-            self._keys.lease(partition),
-            self._keys.attempts,
-            self._keys.dead,
+            *self._keys_of_jobs(lease),
+            self._keys.log,
             self._keys.ledger,
+            self._keys.dead,
         ]
-        arguments: list[str | bytes | int] = [
-            lease.holder,
-            partition,
-            entry_id,
-            reason,
-            DEAD_LETTERS_KEPT,
-        ]
-        try:
-            return bool(self._bury(keys, arguments))
-        except ResponseError as error:
-            _raise_for_lease(lease, error)
+        arguments: list[str | bytes | int] = [lease.name, *_LENGTHS]
+        arguments += (entry_id, reason, DEAD_LETTERS_KEPT, len(frames))
+        self._add_frames(frames, keys, arguments)
+        return bool(self._as_holder(self._bury, lease, keys, arguments))
 
     def _jobs_of(self, event: Event) -> str:
         return self._keys.jobs(partition_of(event.key, self.partitions))
 
+    def _keys_of_jobs(self, lease: Lease) -> list[str]:
+        """The keys that say what jobs there are, who may act, and which were claimed."""
+        return [
+            self._keys.jobs(int(lease.name)),
+            self._keys.lease(lease.name),
+            self._keys.attempts,
+            self._keys.claimed,
+        ]
 
-def _raise_for_lease(lease: Lease, error: ResponseError) -> NoReturn:
-    if str(error).startswith("LEASE "):
-        raise LeaseLost(
-            f"lease {lease.name!r}: {lease.owner} with token {lease.token} does not hold it any "
-            "more; acquire it anew"
-        ) from None
-    raise error
+    def _add_frames(
+        self, frames: Iterable[Frame], keys: list[str], arguments: list[str | bytes | int]
+    ) -> None:
+        """Adds what `append_frames.lua` reads."""
+        for frame in frames:
+            keys += map(self._keys.channel, frame.channels)
+            arguments += (len(frame.channels), " ".join(frame.channels), frame.data)
 
-
-def _field(pairs: list[Any], name: bytes) -> bytes:
-    """One field of a stream entry; empty when it is missing, which no reader takes for an event."""
-    for found, value in zip(pairs[::2], pairs[1::2], strict=True):
-        if found == name:
-            return bytes(value)
-    return b""
+    def _as_holder(
+        self,
+        script: Script,
+        lease: Lease,
+        keys: Sequence[str],
+        arguments: Sequence[str | bytes | int],
+    ) -> Any:
+        """Runs a script that first checks the lease; every such script gets the holder first."""
+        try:
+            return script(keys, [lease.holder, *arguments])
+        except ResponseError as error:
+            if str(error).startswith("LEASE "):
+                raise LeaseLost(
+                    f"lease {lease.name!r}: {lease.owner} with token {lease.token} does not hold "
+                    "it any more; acquire it anew"
+                ) from None
+            raise

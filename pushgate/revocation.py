@@ -19,6 +19,7 @@ import redis
 from pushgate.channels import check_channel
 from pushgate.errors import InvalidChannel
 from pushgate.keys import Keys
+from pushgate.scripts import Script
 
 LONGEST_TOKEN_SECONDS = 86_400
 """No token may be valid for longer."""
@@ -82,6 +83,7 @@ class RedisRevocations:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        self._revoke = Script(client, "revoke")
 
     def revoke_user(self, sub: str) -> Revocation:
         """See `Revocations.revoke_user`."""
@@ -104,15 +106,16 @@ class RedisRevocations:
         ]
 
     def _add(self, revocation: Revocation) -> Revocation:
-        what = "user" if revocation.user else "channel"
-        fields: dict[Any, Any] = {
-            what: revocation.user or revocation.channel,
-            "before_ms": revocation.before_ms,
-        }
-        with self._client.pipeline(transaction=True) as together:
-            together.xadd(self._keys.revoked, fields, minid=revocation.before_ms - _KEPT_MS)
-            together.pexpire(self._keys.revoked, _KEPT_MS)
-            together.execute()
+        self._revoke(
+            [self._keys.revoked],
+            [
+                "user" if revocation.user else "channel",
+                revocation.user or revocation.channel,
+                revocation.before_ms,
+                max(0, revocation.before_ms - _KEPT_MS),
+                _KEPT_MS,
+            ],
+        )
         return revocation
 
 

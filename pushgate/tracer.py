@@ -105,14 +105,11 @@ class Tracer:
 
     def put_at(self, event_id: str) -> datetime | None:
         """When an event was put without an outbox, for as long as a second put is dropped."""
-        with self._client.pipeline() as together:
-            together.pttl(self._keys.put(event_id))
-            together.time()
-            left_ms, (seconds, microseconds) = together.execute()
-        if left_ms < 0:
+        expires_at_ms: Any = self._client.pexpiretime(self._keys.put(event_id))
+        if expires_at_ms < 0:
             return None
-        now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
-        return now - timedelta(milliseconds=PUT_WINDOW_SECONDS * 1000 - left_ms)
+        expires_at = datetime.fromtimestamp(expires_at_ms / 1000, UTC)
+        return expires_at - timedelta(seconds=PUT_WINDOW_SECONDS)
 
     def log_begins_at(self) -> datetime | None:
         """When the oldest frame that the log still has was published; None in an empty log."""
@@ -125,8 +122,6 @@ class Tracer:
             for entry_id, fields in self._entries(key, event_id.encode(), _since(event_id)):
                 event = _event_in(fields)
                 if event is not None and event.id == event_id:
-                    claims = f"{partition}:{entry_id.decode()}"
-                    attempts: Any = self._client.hget(self._keys.attempts, claims)
                     at = time_of(entry_id)
                     yield Sighting(
                         place=Place.QUEUE,
@@ -134,9 +129,20 @@ class Tracer:
                         at=at,
                         entry_id=entry_id.decode(),
                         queued_at=at,
-                        attempts=int(attempts or 0),
+                        attempts=self._attempts_at(partition, entry_id),
                         event=event,
                     )
+
+    def _attempts_at(self, partition: int, entry_id: bytes) -> int:
+        """How often a job was claimed; `attempts.lua` says how that is kept."""
+        claims = f"{partition}:{entry_id.decode()}"
+        with self._client.pipeline(transaction=False) as together:
+            together.hget(self._keys.attempts, claims)
+            together.hget(self._keys.claimed, str(partition))
+            counted, last_claimed = together.execute()
+        if counted is not None:
+            return int(counted)
+        return int(last_claimed is not None and _position(entry_id) <= _position(last_claimed))
 
     def _in_dead_letters(self, event_id: str) -> Iterator[Sighting]:
         for entry_id, fields in self._entries(self._keys.dead, event_id.encode(), _since(event_id)):
@@ -204,6 +210,11 @@ def _event_in(fields: Fields) -> Event | None:
         return Event.from_json(fields.get(b"event", b""))
     except InvalidEvent:
         return None
+
+
+def _position(entry_id: bytes) -> tuple[int, int]:
+    ms, _, seq = entry_id.partition(b"-")
+    return int(ms), int(seq)
 
 
 def _since(event_id: str) -> str:

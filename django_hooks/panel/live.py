@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 
 import redis
 
@@ -83,11 +84,4 @@ class Beat:
 
 
 def _with_one_more(ledger: Ledger) -> Ledger:
-    return Ledger(
-        accepted=ledger.accepted + 1,
-        published=ledger.published + 1,
-        suppressed=ledger.suppressed,
-        dead=ledger.dead,
-        expired=ledger.expired,
-        queued=ledger.queued,
-    )
+    return replace(ledger, accepted=ledger.accepted + 1, published=ledger.published + 1)

@@ -1,12 +1,17 @@
--- bury: a job given up, kept among the dead letters with the reason.
--- KEYS: jobs, lease, attempts, dead, ledger
--- ARGV: holder, partition, entry id, reason, most dead letters kept
+-- bury: a job given up, kept among the dead letters with the reason; frames that tell of it, if
+-- any, go into the log and the histories.
+-- KEYS: jobs, lease, attempts, claimed, log, ledger, dead, then the channels of each frame in turn
+-- ARGV: holder, partition, history length, history seconds, log length, entry id, reason,
+--       most dead letters kept, number of frames, frames (see append_frames)
 -- Returns 1, or 0 when the job was finished before. Error: LEASE.
--- include holds_lease
+-- include refuse
+-- include append_frames
+-- include attempts
 if not holds_lease(KEYS[2], ARGV[1]) then
-    return redis.error_reply("LEASE " .. KEYS[2])
+    return refuse(KEYS[2], KEYS[6])
 end
-local entry = redis.call("XRANGE", KEYS[1], ARGV[3], ARGV[3])[1]
+local partition, entry_id, frames = ARGV[2], ARGV[6], tonumber(ARGV[9])
+local entry = redis.call("XRANGE", KEYS[1], entry_id, entry_id)[1]
 if not entry then
     return 0
 end
@@ -16,11 +21,16 @@ for i = 1, #entry[2], 2 do
         event = entry[2][i + 1]
     end
 end
-local field = ARGV[2] .. ":" .. ARGV[3]
-redis.call("XADD", KEYS[4], "MAXLEN", "~", ARGV[5], "*", "partition", ARGV[2], "entry", ARGV[3],
-    "attempts", redis.call("HGET", KEYS[3], field) or "0", "reason", ARGV[4], "event", event)
-redis.call("XDEL", KEYS[1], ARGV[3])
-redis.call("HDEL", KEYS[3], field)
-redis.call("HINCRBY", KEYS[5], "dead", 1)
-redis.call("HINCRBY", KEYS[5], "queued", -1)
+local last_claimed = redis.call("HGET", KEYS[4], partition)
+redis.call("XADD", KEYS[7], "MAXLEN", "~", ARGV[8], "*", "partition", partition, "entry", entry_id,
+    "attempts", attempts_of(KEYS[3], partition, entry_id, last_claimed), "reason", ARGV[7],
+    "event", event)
+redis.call("XDEL", KEYS[1], entry_id)
+redis.call("HDEL", KEYS[3], partition .. ":" .. entry_id)
+if frames > 0 then
+    append_frames(true, KEYS[5], frames, 8, 10)
+    settle_log(KEYS[5], ARGV[5], tonumber(ARGV[3]), ARGV[4])
+end
+redis.call("HINCRBY", KEYS[6], "dead", 1)
+redis.call("HINCRBY", KEYS[6], "queued", -1)
 return 1

@@ -2,41 +2,36 @@
 -- ledger moved. A job that is no longer there was finished before: nothing is published for it.
 -- KEYS: jobs, lease, attempts, log, ledger, then the channels of each frame in turn
 -- ARGV: holder, partition, history length, history seconds, log length, then for each job
---       entry id, outcome (a column of the ledger), number of frames,
---       and for each frame: number of channels, channels joined by a space, frame
--- Returns for each job 1, or 0 when it was finished before. Error: LEASE.
--- include holds_lease
--- include append_frame
+--       entry id, outcome (a column of the ledger), number of frames, frames (see append_frames)
+-- Returns how many jobs were there. Error: LEASE.
+-- include refuse
+-- include append_frames
 if not holds_lease(KEYS[2], ARGV[1]) then
-    return redis.error_reply("LEASE " .. KEYS[2])
+    return refuse(KEYS[2], KEYS[5])
 end
-local limits = {
-    history_length = tonumber(ARGV[3]), history_seconds = ARGV[4], log_length = ARGV[5],
-}
-local results = {}
-local next_key, next_argument = 6, 6
-while next_argument <= #ARGV do
-    local entry_id, outcome = ARGV[next_argument], ARGV[next_argument + 1]
-    local frames = tonumber(ARGV[next_argument + 2])
-    next_argument = next_argument + 3
-    local there = redis.call("XDEL", KEYS[1], entry_id) == 1
-    for _ = 1, frames do
-        local channel_keys = {}
-        for _ = 1, tonumber(ARGV[next_argument]) do
-            channel_keys[#channel_keys + 1] = KEYS[next_key]
-            next_key = next_key + 1
-        end
-        if there then
-            append_frame(limits, KEYS[4], channel_keys, ARGV[next_argument + 1],
-                ARGV[next_argument + 2])
-        end
-        next_argument = next_argument + 3
+local ended, outcomes = {}, {}
+local key, argument = 6, 6
+while argument <= #ARGV do
+    local entry_id, outcome = ARGV[argument], ARGV[argument + 1]
+    local is_there = redis.call("XDEL", KEYS[1], entry_id) == 1
+    if is_there then
+        ended[#ended + 1] = entry_id
+        outcomes[outcome] = (outcomes[outcome] or 0) + 1
     end
-    if there then
+    key, argument = append_frames(is_there, KEYS[4], ARGV[argument + 2], key, argument + 3)
+end
+if #ended == 0 then
+    return 0
+end
+settle_log(KEYS[4], ARGV[5], tonumber(ARGV[3]), ARGV[4])
+-- Only a job claimed more than once has a field there, so most times there is nothing at all.
+if redis.call("EXISTS", KEYS[3]) == 1 then
+    for _, entry_id in ipairs(ended) do
         redis.call("HDEL", KEYS[3], ARGV[2] .. ":" .. entry_id)
-        redis.call("HINCRBY", KEYS[5], outcome, 1)
-        redis.call("HINCRBY", KEYS[5], "queued", -1)
     end
-    results[#results + 1] = there and 1 or 0
 end
-return results
+for outcome, count in pairs(outcomes) do
+    redis.call("HINCRBY", KEYS[5], outcome, count)
+end
+redis.call("HINCRBY", KEYS[5], "queued", -#ended)
+return #ended

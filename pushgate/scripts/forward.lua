@@ -6,9 +6,9 @@
 --       character: the place of its jobs among those, then the event of each row
 -- Returns how many rows were appended: fewer than given when a partition is full.
 -- Errors: LEASE, MARK <the mark found>.
--- include holds_lease
+-- include refuse
 if not holds_lease(KEYS[1], ARGV[1]) then
-    return redis.error_reply("LEASE " .. KEYS[1])
+    return refuse(KEYS[1], KEYS[3])
 end
 local mark = redis.call("HGET", KEYS[2], ARGV[2]) or ""
 if mark ~= ARGV[3] then

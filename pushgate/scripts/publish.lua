@@ -3,19 +3,13 @@
 -- ARGV: channels joined by a space, frame, history length, history seconds, log length,
 --       window seconds
 -- Returns the log's entry id; the earlier one's when the event is there already.
--- include append_frame
+-- include append_frames
 local earlier = redis.call("GET", KEYS[3])
 if earlier then
     return earlier
 end
-local channel_keys = {}
-for i = 4, #KEYS do
-    channel_keys[#channel_keys + 1] = KEYS[i]
-end
-local limits = {
-    history_length = tonumber(ARGV[3]), history_seconds = ARGV[4], log_length = ARGV[5],
-}
-local id = append_frame(limits, KEYS[1], channel_keys, ARGV[1], ARGV[2])
+local id = append_frame(KEYS[1], 4, #KEYS, ARGV[1], ARGV[2])
+settle_log(KEYS[1], ARGV[5], tonumber(ARGV[3]), ARGV[4])
 redis.call("SET", KEYS[3], id, "EX", ARGV[6])
 redis.call("HINCRBY", KEYS[2], "accepted", 1)
 redis.call("HINCRBY", KEYS[2], "published", 1)

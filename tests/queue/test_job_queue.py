@@ -9,6 +9,7 @@ import pytest
 from pushgate import Event, Finished, InvalidEvent, Lease, LeaseLost, MarkMoved, Outcome, QueueFull
 from pushgate.frames import frame_of
 from pushgate.job_queue import FROM_THE_START, ForwardedRow, partition_of
+from pushgate.leases import Attendance
 from tests.queue.conftest import LIMIT, QueueUnderTest
 
 
@@ -244,11 +245,11 @@ def test_waiting_does_not_see_jobs_before_its_position(under_test: QueueUnderTes
 
 def test_live_workers_are_counted(under_test: QueueUnderTest) -> None:
     leases = under_test.queue.leases
-    assert leases.attend("a") == 1
-    assert leases.attend("b") == 2
-    assert leases.attend("a") == 2
-    leases.leave("b")
-    assert leases.attend("a") == 1
+    assert leases.attend("b") == Attendance(rank=0, live=1)
+    assert leases.attend("a") == Attendance(rank=0, live=2)
+    assert leases.attend("b") == Attendance(rank=1, live=2)
+    leases.leave("a")
+    assert leases.attend("b") == Attendance(rank=0, live=1)
 
 
 def test_a_job_that_is_no_event_says_why(under_test: QueueUnderTest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pushgate import Cursor, Event, Finished
 from pushgate.frames import frame_of
 from pushgate.job_queue import FROM_THE_START, partition_of
-from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, ResetReason
+from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, HISTORY_SLACK, ResetReason
 from tests.queue.conftest import LIMIT, QueueUnderTest
 
 
@@ -87,10 +87,17 @@ def test_a_reset_comes_exactly_when_a_frame_behind_the_cursor_was_cut(
 ) -> None:
     publish(under_test, 1)
     first = under_test.log.cursor()
+    longest = HISTORY_LENGTH + HISTORY_SLACK
+    publish(under_test, longest - 1)
+    history = under_test.log.history("thread:1", first)
+    assert history.reset is None
+    assert len(history.entries) == longest - 1
     publish(under_test, 1)
-    second = under_test.log.cursor()
-    publish(under_test, HISTORY_LENGTH)
     assert under_test.log.history("thread:1", first).reset is ResetReason.HISTORY
-    history = under_test.log.history("thread:1", second)
+    *_, before_last_cut, last_cut = history.entries[:HISTORY_SLACK]
+    cursor = Cursor.of_entry(first.epoch, before_last_cut.entry_id)
+    assert under_test.log.history("thread:1", cursor).reset is ResetReason.HISTORY
+    cursor = Cursor.of_entry(first.epoch, last_cut.entry_id)
+    history = under_test.log.history("thread:1", cursor)
     assert history.reset is None
     assert len(history.entries) == HISTORY_LENGTH
