@@ -13,6 +13,7 @@ from collections.abc import Sequence  # noqa: E402
 
 import gevent  # noqa: E402
 
+from formatter.attempt import Attempts  # noqa: E402
 from formatter.processes import die_with_parent, run_processes  # noqa: E402
 from formatter.registry import load_pipelines  # noqa: E402
 from formatter.worker import Worker  # noqa: E402
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     if CHILD in os.environ:
         die_with_parent()
-    worker = Worker(queue, pipelines)
+    worker = Worker(queue, Attempts(pipelines))
     gevent.signal_handler(signal.SIGTERM, worker.stop)
     gevent.signal_handler(signal.SIGINT, worker.stop)
     worker.run()

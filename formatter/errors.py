@@ -16,5 +16,13 @@ class TransientError(FormatterError):
     """
 
 
+class DeadlineExceeded(TransientError):
+    """An event's stages took longer than they may."""
+
+
+class ProcessEnded(FormatterError):
+    """An event ended the process that worked on it alone, or would never have let it go on."""
+
+
 class InvalidPipelines(FormatterError, ValueError):
     """The module named with `--pipelines` does not say which pipelines there are."""

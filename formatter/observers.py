@@ -4,9 +4,13 @@ those they care for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pushgate import Event
+
+logger = logging.getLogger("formatter")
 
 
 class Observer:
@@ -58,6 +62,40 @@ class Observer:
         """A write was refused because the partition is another's."""
 
 
-def overridden(observers: Sequence[Observer], hook: str) -> bool:
-    """Whether any of them cares for a hook, so that what it costs to tell it is worth while."""
-    return any(getattr(type(o), hook) is not getattr(Observer, hook) for o in observers)
+_HOOKS = tuple(name for name in vars(Observer) if not name.startswith("_"))
+
+
+class Audience(Observer):
+    """All observers as one; tells a hook only to those that override it."""
+
+    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+        for name in _HOOKS:
+            wanting = [
+                getattr(observer, name)
+                for observer in observers
+                if getattr(type(observer), name) is not getattr(Observer, name)
+            ]
+            setattr(self, name, _Calls(wanting) if wanting else _nobody)
+
+    def wants(self, hook: str) -> bool:
+        """Whether anybody cares for a hook, so that what it costs to tell is worth while."""
+        return getattr(self, hook) is not _nobody
+
+
+def _nobody(*_: object) -> None:
+    """Nobody is told."""
+
+
+class _Calls:
+    """Calls several hooks with the same arguments."""
+
+    def __init__(self, hooks: Sequence[Callable[..., None]]) -> None:
+        self._hooks = tuple(hooks)
+
+    def __call__(self, *arguments: Any) -> None:
+        for hook in self._hooks:
+            try:
+                hook(*arguments)
+            except Exception:
+                # The boundary of an observer: what goes wrong while watching changes nothing.
+                logger.exception("observer %r failed", hook)

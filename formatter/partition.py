@@ -1,27 +1,42 @@
 """One leased partition at work: jobs in lanes by their key, results back in batches.
 
-A lane is the jobs of one ordering key. Lanes run side by side, the jobs of a lane one after the
-other; what is done is finished in the order it was done, as many at once as there are. So a key
-keeps its order, and a slow key holds up nobody else.
+What ends, ends in the order it came to an end, as many at once as there are; so a key keeps its
+order, and a slow key holds up nobody else.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 import gevent
 import redis
 from gevent.event import Event as Flag
-from gevent.pool import Pool
 
+from formatter.attempt import SUSPECT_ATTEMPTS, Attempts
 from formatter.errors import TransientError
-from formatter.registry import Pipelines
-from pushgate import Event, Finished, InvalidEvent, Job, JobQueue, Lease, LeaseLost, Outcome
+from formatter.lanes import Lane, Lanes
+from formatter.logs import about
+from pushgate import (
+    Event,
+    Finished,
+    Frame,
+    Job,
+    JobQueue,
+    Lease,
+    LeaseLost,
+    Outcome,
+    PushgateError,
+    tombstone_of,
+)
 from pushgate.job_queue import FROM_THE_START
 
 logger = logging.getLogger("formatter")
@@ -32,12 +47,29 @@ MOST_IN_FLIGHT = 500
 MOST_ATTEMPTS = 5
 """A job tried this often without an end goes to the dead letters."""
 
+MOST_GATHERED = 400
+"""Jobs that may become one; below `MOST_IN_FLIGHT`, which nothing gathers beyond."""
+
 BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 10.0
 
-FINISH_BATCH = 100
+FINISH_JOBS = 100
+FINISH_BYTES = 1024 * 1024
+"""At one of these a batch is written; Redis does nothing else meanwhile."""
 
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Burial:
+    """A job to give up, in its turn."""
+
+    entry_id: str
+    reason: str
+    frames: tuple[Frame, ...]
+
+
+_Ended = tuple[Finished, ...] | _Burial
 
 
 class Partition:
@@ -46,15 +78,15 @@ class Partition:
     Args:
         lease: the partition's.
         queue: where jobs come from and go back to.
-        pipelines: what an event goes through.
-        pool: bounds the lanes of all partitions together.
+        lanes: where they wait for their turn.
+        attempts: what works on them.
         on_drained: called when there is room for more jobs again.
 
     Attributes:
         lease: the partition's.
         position: the entry behind which to claim.
         lost: set once the lease turned out to be somebody else's; nothing is written any more.
-        leaving: set when the partition is to be given back: what was claimed is still finished.
+        leaving: set when the partition is to be given back: what has begun is still finished.
         paused: set while an operator wants nothing claimed.
     """
 
@@ -62,8 +94,8 @@ class Partition:
         self,
         lease: Lease,
         queue: JobQueue,
-        pipelines: Pipelines,
-        pool: Pool,
+        lanes: Lanes,
+        attempts: Attempts,
         on_drained: Callable[[], None],
     ) -> None:
         self.lease = lease
@@ -72,14 +104,16 @@ class Partition:
         self.leaving = False
         self.paused = False
         self._queue = queue
-        self._pipelines = pipelines
-        self._pool = pool
+        self._ready = lanes
+        self._attempts = attempts
+        self._audience = attempts.audience
+        self._tells_ended = attempts.audience.wants("ended")
         self._on_drained = on_drained
-        self._lanes: dict[str, deque[tuple[Job, Event]]] = {}
+        self._lanes: dict[str, Lane] = {}
         self._in_flight = 0
-        self._done: deque[Finished] = deque()
-        self._something_done = Flag()
-        finisher = gevent.spawn(self._finish_what_is_done)
+        self._ended: deque[_Ended] = deque()
+        self._something_ended = Flag()
+        finisher = gevent.spawn(self._write_what_ended)
         finisher.name = f"finisher of partition {lease.name}"
         finisher.link_exception(self._break)
 
@@ -109,14 +143,44 @@ class Partition:
             self.position = job.entry_id
             self._in_flight += 1
             self._accept(job)
+        self._audience.claimed(self.lease.name, len(jobs))
         return len(jobs)
+
+    def leave(self) -> None:
+        """Begins no more jobs and gives back those that have not begun, as if never claimed."""
+        self.leaving = True
+        not_begun: list[str] = []
+        dropped = 0
+        for key, lane in list(self._lanes.items()):
+            kept = 1 if lane.running else 0
+            begun = 1 if lane.attempts else 0
+            not_begun += [job.entry_id for job, _ in list(lane.jobs)[max(kept, begun) :]]
+            dropped += len(lane.jobs) - kept
+            while len(lane.jobs) > kept:
+                lane.jobs.pop()
+            if not lane.jobs:
+                del self._lanes[key]
+        if not_begun:
+            self._ask(partial(self._queue.cancel, self.lease, not_begun))
+        if dropped and not self.lost:
+            self._count_ended(dropped)
 
     def abandon(self) -> None:
         """Works and writes no more; what was not finished is the next holder's."""
         self.lost = True
+        self._in_flight = 0
         self._lanes.clear()
-        self._done.clear()
-        self._something_done.set()
+        self._ended.clear()
+        self._something_ended.set()
+
+    def step(self, lane: Lane) -> bool:
+        """See `LaneHome.step`. A failure here is no job's: the partition is let go of."""
+        try:
+            return self._step(lane)
+        except Exception as error:
+            logger.exception("partition %s: given up", self.lease.name, exc_info=error)
+            self.abandon()
+            return False
 
     def _break(self, greenlet: Any) -> None:
         """A greenlet failed where nothing should: let go, so that the next holder starts clean."""
@@ -126,70 +190,177 @@ class Partition:
     def _accept(self, job: Job) -> None:
         try:
             event = job.event()
-        except InvalidEvent as error:
-            self._bury(job, f"malformed: {error}")
-            return
-        if job.attempts > MOST_ATTEMPTS:
-            self._bury(job, f"claimed {job.attempts} times and never finished")
+        except PushgateError as error:
+            logger.error(
+                "partition %s, job %s: malformed: %s", self.lease.name, job.entry_id, error
+            )
+            self._audience.ended(None, "dead", job.attempts, 0.0)
+            self._end(_Burial(job.entry_id, f"malformed: {error}"[:2000], ()))
             return
         lane = self._lanes.get(event.key)
-        if lane is not None:
-            lane.append((job, event))
-            return
-        self._lanes[event.key] = deque([(job, event)])
-        greenlet = self._pool.spawn(self._run_lane, event.key)
-        greenlet.name = f"lane {event.key} of partition {self.lease.name}"
-        greenlet.link_exception(self._break)
+        if lane is None:
+            lane = self._lanes[event.key] = Lane(self, event.key)
+            self._ready.make_ready(lane)
+        lane.jobs.append((job, event))
 
-    def _run_lane(self, key: str) -> None:
-        lane = self._lanes[key]
-        while lane and not self.lost:
-            job, event = lane[0]
-            self._work_on(job, event)
-            lane.popleft()
-        if self._lanes.get(key) is lane:
-            del self._lanes[key]
+    def _step(self, lane: Lane) -> bool:
+        if self.lost or not lane.jobs:
+            return False
+        job, event = lane.jobs[0]
+        together = 1
+        if lane.attempts:
+            counted = self._ask(partial(self._queue.retry, self.lease, job.entry_id))
+            if counted is None:
+                return False
+            if not counted:
+                # It had ended already: an operator took it off the queue.
+                self._count_ended(1)
+                return self._go_on(lane, 1)
+            lane.attempts = counted
+        else:
+            together = self._begin(lane)
+            if not together:
+                return False
+            lane.attempts = job.attempts
+        ended = self._attempt(lane, together)
+        if ended is None or self.lost:
+            return False
+        self._end(ended)
+        return self._go_on(lane, 1 if isinstance(ended, _Burial) else len(ended))
 
-    def _work_on(self, job: Job, event: Event) -> None:
-        attempts = job.attempts
+    def _go_on(self, lane: Lane, ended: int) -> bool:
+        """Takes what ended off the head of a lane; True when there is more in it."""
+        lane.attempts = 0
+        lane.gathered = False
+        for _ in range(ended):
+            lane.jobs.popleft()
+        if lane.jobs:
+            return True
+        del self._lanes[lane.key]
+        return False
+
+    def _begin(self, lane: Lane) -> int:
+        """How many jobs at the head of a lane go together; 0 when the first waits for others."""
+        job, event = lane.jobs[0]
+        if job.attempts >= SUSPECT_ATTEMPTS:
+            return 1
+        pipeline = self._attempts.pipeline_of(event)
+        if not lane.gathered:
+            seconds = pipeline.gather(event)
+            if seconds > 0:
+                lane.gathered = True
+                self._ready.make_ready_later(lane, seconds)
+                return 0
+            return 1
+        together = 0
+        for job, event in lane.jobs:
+            if (
+                together == MOST_GATHERED
+                or job.attempts >= SUSPECT_ATTEMPTS
+                or self._attempts.pipeline_of(event) is not pipeline
+            ):
+                break
+            together += 1
+        return together
+
+    def _attempt(self, lane: Lane, together: int) -> _Ended | None:
+        """Works on the head of a lane; None when another attempt is to follow."""
+        job, event = lane.jobs[0]
+        attempts = lane.attempts
+        if job.attempts > MOST_ATTEMPTS:
+            return self._burial(job, event, f"claimed {job.attempts} times and never finished")
+        if together > 1:
+            ended = self._attempt_together(list(islice(lane.jobs, together)))
+            if ended is not None:
+                return ended
+        self._audience.began(event, attempts)
+        try:
+            frames = self._attempts.run(event, job.attempts)
+        except TransientError as error:
+            if attempts >= MOST_ATTEMPTS:
+                return self._burial(job, event, f"{attempts} attempts: {error}", attempts)
+            logger.warning("attempt %d failed: %s", attempts, error, extra=about(event))
+            self._audience.retried(event, attempts, error)
+            self._ready.make_ready_later(lane, _backoff_seconds(attempts))
+            return None
+        except Exception as error:
+            # The boundary of a job: whatever a site's stage raises ends this job alone.
+            logger.exception("the pipeline failed", extra=about(event))
+            return self._burial(job, event, f"{type(error).__name__}: {error}", attempts)
+        return (self._finished(job, event, frames, attempts),)
+
+    def _attempt_together(self, jobs: Sequence[tuple[Job, Event]]) -> _Ended | None:
+        """Makes one event of several; None when that fails and each is to go alone."""
+        *others, (job, last) = jobs
+        try:
+            event = self._attempts.pipeline_of(last).collapse([event for _, event in jobs])
+            self._audience.began(event, job.attempts)
+            frames = self._attempts.run(event, job.attempts)
+        except Exception:
+            # The boundary of a job: the head of the lane goes on alone, and the others after it.
+            logger.exception("%d events could not be collapsed", len(jobs), extra=about(last))
+            return None
+        ended = [self._finished(other, event, (), other.attempts) for other, event in others]
+        return (*ended, self._finished(job, event, frames, job.attempts))
+
+    def _finished(
+        self, job: Job, event: Event, frames: tuple[Frame, ...], attempts: int
+    ) -> Finished:
+        outcome = Outcome.PUBLISHED if frames else Outcome.SUPPRESSED
+        if self._tells_ended:
+            self._audience.ended(event, outcome.value, attempts, seconds_since(event))
+        return Finished(job.entry_id, frames, outcome)
+
+    def _burial(self, job: Job, event: Event, reason: str, attempts: int = 0) -> _Burial:
+        attempts = attempts or job.attempts
+        self._audience.ended(event, "dead", attempts, seconds_since(event))
+        logger.error("dead after %d attempts: %s", attempts, reason[:500], extra=about(event))
+        return _Burial(job.entry_id, reason[:2000], (tombstone_of(event),))
+
+    def _end(self, ended: _Ended) -> None:
+        self._ended.append(ended)
+        self._something_ended.set()
+
+    def _write_what_ended(self) -> None:
         while not self.lost:
-            try:
-                frames = self._pipelines.for_type(event.type).run(event)
-            except TransientError as error:
-                logger.warning("event %s: attempt %d failed: %s", event.id, attempts, error)
-                if attempts >= MOST_ATTEMPTS:
-                    self._bury(job, f"{attempts} attempts: {error}")
-                    return
-                gevent.sleep(_backoff_seconds(attempts))
-                counted = self._ask(partial(self._queue.retry, self.lease, job.entry_id))
-                attempts = counted if counted is not None else attempts
-            except Exception as error:
-                # The boundary of a job: whatever a site's stage raises ends this job alone.
-                logger.exception("event %s: its pipeline failed", event.id)
-                self._bury(job, f"{type(error).__name__}: {error}")
-                return
-            else:
-                outcome = Outcome.PUBLISHED if frames else Outcome.SUPPRESSED
-                self._done.append(Finished(job.entry_id, frames, outcome))
-                self._something_done.set()
-                return
+            self._something_ended.wait()
+            self._something_ended.clear()
+            while self._ended:
+                first = self._ended[0]
+                if isinstance(first, _Burial):
+                    self._ended.popleft()
+                    self._ask(
+                        partial(
+                            self._queue.bury, self.lease, first.entry_id, first.reason, first.frames
+                        )
+                    )
+                    self._count_ended(1)
+                else:
+                    self._finish(self._next_batch())
 
-    def _finish_what_is_done(self) -> None:
-        while not self.lost:
-            self._something_done.wait()
-            self._something_done.clear()
-            while self._done:
-                batch = [self._done.popleft() for _ in range(min(FINISH_BATCH, len(self._done)))]
-                self._ask(partial(self._queue.finish, self.lease, batch))
-                self._ended(len(batch))
+    def _next_batch(self) -> list[Finished]:
+        """What ended up to the next burial, as much as is written at once."""
+        batch: list[Finished] = []
+        size = 0
+        while self._ended and len(batch) < FINISH_JOBS and size < FINISH_BYTES:
+            group = self._ended[0]
+            if isinstance(group, _Burial):
+                break
+            self._ended.popleft()
+            batch += group
+            for finished in group:
+                for frame in finished.frames:
+                    size += len(frame.data)
+        return batch
 
-    def _bury(self, job: Job, reason: str) -> None:
-        logger.error("partition %s, job %s: dead: %s", self.lease.name, job.entry_id, reason[:500])
-        self._ask(partial(self._queue.bury, self.lease, job.entry_id, reason[:2000]))
-        self._ended(1)
+    def _finish(self, batch: list[Finished]) -> None:
+        self._ask(partial(self._queue.finish, self.lease, batch))
+        self._count_ended(len(batch))
+        self._audience.finished(self.lease.name, len(batch))
 
-    def _ended(self, jobs: int) -> None:
-        self._in_flight -= jobs
+    def _count_ended(self, jobs: int) -> None:
+        if not self.lost:
+            self._in_flight -= jobs
         self._on_drained()
 
     def _ask(self, operation: Callable[[], Answer]) -> Answer | None:
@@ -203,6 +374,7 @@ class Partition:
                 return operation()
             except LeaseLost as error:
                 logger.warning("%s", error)
+                self._audience.refused(self.lease.name)
                 self.abandon()
             except redis.RedisError as error:
                 failures += 1
@@ -210,6 +382,11 @@ class Partition:
                     logger.warning("partition %s: Redis: %s", self.lease.name, error)
                 gevent.sleep(_backoff_seconds(failures))
         return None
+
+
+def seconds_since(event: Event) -> float:
+    """How long ago the event happened, by the clocks of two machines."""
+    return time.time() - datetime.fromisoformat(event.at).timestamp()
 
 
 def _backoff_seconds(failures: int) -> float:

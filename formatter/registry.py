@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
 
 from formatter.errors import InvalidPipelines
@@ -33,9 +34,10 @@ class Pipelines:
             key=lambda entry: -len(entry[0]),
         )
         self._identity = Pipeline()
+        self.for_type = lru_cache(maxsize=1024)(self._find)
+        """The pipeline that events of a type go through."""
 
-    def for_type(self, event_type: str) -> Pipeline:
-        """The pipeline that events of this type go through."""
+    def _find(self, event_type: str) -> Pipeline:
         exact = self._exact.get(event_type)
         if exact is not None:
             return exact

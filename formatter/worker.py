@@ -14,13 +14,13 @@ from collections.abc import Callable
 
 import gevent
 import redis
-from gevent import monkey
+from gevent import Greenlet, monkey
 from gevent.event import Event as Flag
-from gevent.pool import Pool
 
+from formatter.attempt import Attempts
 from formatter.errors import FormatterError
+from formatter.lanes import Lanes
 from formatter.partition import Partition, in_flight
-from formatter.registry import Pipelines
 from pushgate import JobQueue, LeaseLost
 from pushgate.leases import RENEW_SECONDS
 
@@ -31,9 +31,6 @@ WAIT_SECONDS = 0.5
 
 DRAIN_SECONDS = 8.0
 """How long a stopping worker waits for what it has begun."""
-
-MOST_LANES = 1_000
-"""Keys worked on side by side."""
 
 
 def new_owner() -> str:
@@ -46,18 +43,19 @@ class Worker:
 
     Args:
         queue: where jobs come from; frames go to its log.
-        pipelines: what events go through.
+        attempts: what works on them.
         owner: a name that no other process ever had.
     """
 
-    def __init__(self, queue: JobQueue, pipelines: Pipelines, owner: str | None = None) -> None:
+    def __init__(self, queue: JobQueue, attempts: Attempts, owner: str | None = None) -> None:
         self.owner = owner or new_owner()
         self._queue = queue
-        self._pipelines = pipelines
+        self._attempts = attempts
+        self._audience = attempts.audience
         self._held: dict[str, Partition] = {}
         self._stopping = Flag()
         self._drained = Flag()
-        self._pool = Pool(MOST_LANES)
+        self._lanes = Lanes()
 
     @property
     def partitions(self) -> set[str]:
@@ -72,15 +70,19 @@ class Worker:
         """
         if not monkey.is_module_patched("socket"):
             raise FormatterError("the worker needs gevent's patches: start python -m formatter")
-        keeper = gevent.spawn(self._keep_leases)
-        keeper.name = "lease keeper"
+        own = [
+            _start(self._lanes.run, "lanes"),
+            _start(self._attempts.keep_deadlines, "deadline keeper"),
+            _start(self._keep_leases, "lease keeper"),
+        ]
         logger.info("worker %s: started", self.owner)
         try:
             while not self._stopping.is_set():
                 self._survive_redis(self._turn)
             self._drain()
         finally:
-            keeper.kill(block=False)
+            for greenlet in own:
+                greenlet.kill(block=False)
             self._survive_redis(self._give_back)
 
     def stop(self) -> None:
@@ -94,12 +96,14 @@ class Worker:
                 partition.abandon()
                 del self._held[name]
                 logger.warning("worker %s: lost partition %s", self.owner, name)
+                self._audience.lease_lost(name)
         paused = self._queue.paused()
         for name, partition in self._held.items():
             partition.paused = name in paused
         share = self._queue.leases.attend(self.owner).share(self._queue.partitions)
         for place, partition in enumerate(list(self._held.values())):
-            partition.leaving = place >= share
+            if place >= share and not partition.leaving:
+                partition.leave()
             if partition.leaving and partition.in_flight == 0:
                 self._release(partition)
         if len(self._held) >= share or self._stopping.is_set():
@@ -109,10 +113,11 @@ class Worker:
                 lease = self._queue.leases.acquire(name, self.owner)
                 if lease is not None:
                     taken = Partition(
-                        lease, self._queue, self._pipelines, self._pool, self._drained.set
+                        lease, self._queue, self._lanes, self._attempts, self._drained.set
                     )
                     taken.paused = name in paused
                     self._held[name] = taken
+                    self._audience.lease_taken(name)
 
     def _keep_leases(self) -> None:
         while True:
@@ -142,6 +147,8 @@ class Worker:
 
     def _drain(self) -> None:
         give_up_at = time.monotonic() + DRAIN_SECONDS
+        for partition in list(self._held.values()):
+            partition.leave()
         while in_flight(self._held.values()) and time.monotonic() < give_up_at:
             self._drained.clear()
             self._drained.wait(WAIT_SECONDS / 10)
@@ -158,6 +165,7 @@ class Worker:
         partition.abandon()
         self._held.pop(partition.lease.name, None)
         self._queue.leases.release(partition.lease)
+        self._audience.lease_released(partition.lease.name)
 
     def _survive_redis(self, step: Callable[[], None]) -> None:
         try:
@@ -165,3 +173,16 @@ class Worker:
         except redis.RedisError as error:
             logger.warning("worker %s: Redis: %s", self.owner, error)
             gevent.sleep(RENEW_SECONDS / 4)
+
+
+def _start(work: Callable[[], None], name: str) -> Greenlet[..., None]:
+    greenlet = gevent.spawn(work)
+    greenlet.name = name
+    greenlet.link_exception(_end_process)
+    return greenlet
+
+
+def _end_process(greenlet: Greenlet[..., None]) -> None:
+    """A worker that lacks one of its own greenlets does harm; its successor starts clean."""
+    logger.critical("%s failed: %r; the process ends", greenlet.name, greenlet.exception)
+    os._exit(70)

@@ -140,3 +140,23 @@ def test_without_a_cursor_it_reads_anew_once_for_each_time_the_session_opens(pag
     assert sit(page, "", *heard) == ([True] * 4, [blank, "live", "live", blank, "live"], "")
     first = frame(0, 101, **{"from": ""})
     assert sit(page, "", session(""), first)[1:] == ([blank, "live", "frame 101"], cursor(101))
+
+
+def gone(before: int, position: int, **changes: object) -> dict[str, object]:
+    data = {"type": "comment.created", "channels": ["thread:1"], **changes}
+    return frame(before, position, type="gone", data=json.dumps(data))
+
+
+def test_a_tombstone_has_the_page_read_anew_if_it_shows_such_events(page: Page) -> None:
+    heard = [
+        session(100),
+        gone(100, 101, type="forum.created"),
+        gone(101, 102, channels=["thread:2"]),
+        gone(102, 103),
+        frame(103, 104),
+    ]
+    assert sit(page, cursor(100), *heard) == (
+        [True] * 5,
+        ["live", "reset: gone", "frame 104"],
+        cursor(104),
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import time
+from collections.abc import Sequence
 
 from formatter import Pipeline, TransientError
 from pushgate import Event
@@ -41,7 +43,60 @@ class DroppingPipeline(Pipeline):
         return False
 
 
+class BurstPipeline(Pipeline):
+    """Lets each first of a key pass and has the others wait for each other."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def gather(self, event: Event) -> float:
+        if event.key in self._seen:
+            return 0.3
+        self._seen.add(event.key)
+        return 0
+
+    def collapse(self, events: Sequence[Event]) -> Event:
+        return events[-1].with_data({"number": -len(events)})
+
+
+class NoCollapsePipeline(BurstPipeline):
+    """Gathers, and then cannot make one of many."""
+
+    def collapse(self, events: Sequence[Event]) -> Event:
+        raise ValueError("these comments cannot be counted")
+
+
+class EndlessWaitPipeline(Pipeline):
+    """Waits for an answer that never comes."""
+
+    deadline_seconds = 0.2
+
+    def enrich(self, event: Event) -> Event:
+        time.sleep(3600)
+        return event
+
+
+class SlowPipeline(Pipeline):
+    """Takes its time."""
+
+    def enrich(self, event: Event) -> Event:
+        time.sleep(0.2)
+        return event
+
+
+class FloodPipeline(Pipeline):
+    """Makes far too much of an event."""
+
+    def transform(self, event: Event) -> Event:
+        return event.with_data({"html": "x" * 100_000_000})
+
+
 pipelines = {
+    "burst.": BurstPipeline,
+    "no_collapse.": NoCollapsePipeline,
+    "endless_wait.": EndlessWaitPipeline,
+    "slow.": SlowPipeline,
+    "flood.": FloodPipeline,
     "failing.": FailingPipeline,
     "shaky.": ShakyPipeline,
     "hopeless.": HopelessPipeline,

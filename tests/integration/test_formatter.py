@@ -24,8 +24,9 @@ from pushgate import (
     RedisLog,
     connect,
     read_ledger,
+    tombstone_of,
 )
-from pushgate.job_queue import partition_of
+from pushgate.job_queue import FROM_THE_START, partition_of
 from pushgate.leases import LEASE_SECONDS
 from stack.platform import REPOSITORY
 from stack.process import Process, wait_until
@@ -127,6 +128,8 @@ def events(count: int, keys: int = 1, kind: str = "comment.created") -> list[Eve
 def numbers_by_channel(frames: list[LogEntry]) -> dict[str, list[int]]:
     found: defaultdict[str, list[int]] = defaultdict(list)
     for entry in frames:
+        if entry.frame.startswith(b"event: gone\n"):
+            continue
         number = int(entry.frame.rpartition(b'"number":')[2].partition(b"}")[0])
         for channel in entry.channels:
             found[channel].append(number)
@@ -169,6 +172,88 @@ def test_a_stage_that_fails_buries_its_job_alone(site: Site) -> None:
     assert letter[b"reason"] == b"ValueError: this comment cannot be shown"
     assert Event.from_json(letter[b"event"]).type == "failing.now"
     assert numbers_by_channel(site.frames()) == {"thread:0": [0, 1, 2]}
+
+
+def test_a_tombstone_stands_where_the_dead_events_frame_would_have_been(site: Site) -> None:
+    dead = Event("failing.now", ("thread:0", "forum:1"), {}, object="t.comment:1", version=3)
+    site.put(*events(5), dead, *events(5))
+    site.start_worker()
+    site.wait_until_done()
+    frames = site.frames()
+    assert [entry.frame.split(b"\n")[0] for entry in frames] == [
+        *[b"event: comment.created"] * 5,
+        b"event: gone",
+        *[b"event: comment.created"] * 5,
+    ]
+    assert frames[5].frame == tombstone_of(dead).data
+    assert frames[5].channels == ("thread:0", "forum:1")
+    assert site.ledger().balances
+
+
+def test_a_job_with_an_impossible_channel_is_kept_too(site: Site) -> None:
+    body = events(1)[0].to_json().replace(b"thread:0", b"thread 0")
+    site.client.xadd(site.keys.jobs(0), {"event": body})
+    site.client.hincrby(site.keys.ledger, "accepted", 1)
+    site.client.hincrby(site.keys.ledger, "queued", 1)
+    site.start_worker()
+    site.wait_until_done()
+    (letter,) = site.dead_letters()
+    assert b"space is not allowed" in letter[b"reason"] or b"thread 0" in letter[b"reason"]
+
+
+def test_a_burst_becomes_one_frame_and_every_event_is_booked(site: Site) -> None:
+    burst = [Event("burst.now", (f"thread:{n % 3}",), {"number": n}) for n in range(90)]
+    site.put(*burst)
+    site.start_worker()
+    site.wait_until_done()
+    found = numbers_by_channel(site.frames())
+    for key in range(3):
+        first, *others = found[f"thread:{key}"]
+        assert first == key
+        assert -sum(number for number in others if number < 0) + sum(n > 0 for n in others) == 29
+        assert len(others) < 29
+    ledger = site.ledger()
+    assert ledger.published == len(site.frames())
+    assert ledger.published + ledger.suppressed == 90
+
+
+def test_events_that_cannot_be_collapsed_go_alone(site: Site) -> None:
+    site.put(*[Event("no_collapse.now", ("thread:0",), {"number": n}) for n in range(4)])
+    site.start_worker()
+    site.wait_until_done()
+    assert numbers_by_channel(site.frames()) == {"thread:0": [0, 1, 2, 3]}
+    assert site.ledger().dead == 0
+
+
+def test_an_endless_wait_ends_at_the_deadline_and_holds_up_nobody(site: Site) -> None:
+    site.put(*[Event("endless_wait.now", ("thread:0",), {"number": 0})], *events(20, keys=5)[1:])
+    site.start_worker()
+    site.wait_until_done()
+    (letter,) = site.dead_letters()
+    assert letter[b"attempts"] == b"5"
+    assert b"more than 0.2 s" in letter[b"reason"]
+    assert site.ledger().published == 19
+
+
+def test_a_frame_of_a_hundred_megabytes_buries_its_job_alone(site: Site) -> None:
+    site.put(Event("flood.now", ("thread:0",), {}), *events(3))
+    site.start_worker()
+    site.wait_until_done()
+    (letter,) = site.dead_letters()
+    assert letter[b"reason"].startswith(b"FrameTooLarge")
+    assert numbers_by_channel(site.frames()) == {"thread:0": [0, 1, 2]}
+
+
+def test_a_stop_gives_back_what_was_not_begun_as_if_never_claimed(site: Site) -> None:
+    site.put(*[Event("slow.now", (f"thread:{n % 2}",), {"number": n}) for n in range(200)])
+    worker = site.start_worker()
+    site.wait_until(lambda: len(site.frames()) > 3, "work goes on")
+    assert worker.stop() == 0
+    assert site.ledger().queued > 150
+    for partition in range(PARTITIONS):
+        lease = site.queue.leases.acquire(str(partition), "next")
+        assert lease is not None
+        assert {job.attempts for job in site.queue.claim(lease, FROM_THE_START, 500)} <= {1}
 
 
 def test_a_stage_that_fails_for_now_is_tried_again_and_its_key_waits(site: Site) -> None:

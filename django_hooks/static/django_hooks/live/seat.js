@@ -5,6 +5,7 @@
 // frame it has is dropped, a gap is seen, and then it asks for a connection from its own cursor.
 
 import { isAtOrBefore, sameEpoch } from "./cursor.js";
+import { GONE } from "./stream.js";
 
 /** Whether a session brings a need's channels and types from its cursor on. */
 export function covers(session, { channels, types, cursor }) {
@@ -98,10 +99,14 @@ export class Seat {
     }
     if (this.cursor && isAtOrBefore(id, this.cursor)) return true;
     this.cursor = id;
-    if (!this.types.includes(type)) return true;
+    const isGone = type === GONE;
+    if (!isGone && !this.types.includes(type)) return true;
     const found = JSON.parse(data);
     const isOurs = found.channels?.some((name) => this.channels.includes(name)) ?? true;
-    if (isOurs) this.#on.frame({ type, id, data: found });
+    if (!isOurs) return true;
+    // What happened cannot be shown; what there is now can be read anew.
+    if (!isGone) this.#on.frame({ type, id, data: found });
+    else if (this.types.includes(found.type)) this.#on.reset({ reason: GONE, cursor: id });
     return true;
   }
 

@@ -7,6 +7,9 @@ import { delayMs } from "./backoff.js";
 
 const JUST_OPENED_MS = 5000;
 
+/** Stands where the frame of an event would be that no frame could be made of; data.type says. */
+export const GONE = "gone";
+
 /**
  * A stream that stands at `position` and goes on from there whatever happens to its connection.
  * Says through `on`: open(), lost(), refused() (the gateway did not answer 200),
@@ -56,7 +59,9 @@ export class Stream {
     });
     source.addEventListener("error", (event) => this.#failed(event));
     source.addEventListener("reset", (event) => this.#reset(event));
-    for (const type of this.#types) source.addEventListener(type, (event) => this.#take(event));
+    for (const type of new Set([...this.#types, GONE])) {
+      source.addEventListener(type, (event) => this.#take(event));
+    }
   }
 
   close() {

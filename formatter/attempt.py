@@ -1,0 +1,112 @@
+"""One attempt at an event: through its pipeline, within its deadline, where it can do no harm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import count
+from typing import Protocol
+
+import gevent
+from greenlet import greenlet
+
+from formatter.errors import DeadlineExceeded
+from formatter.observers import Audience, Observer
+from formatter.pipeline import Pipeline
+from formatter.registry import Pipelines
+from pushgate import Event, Frame
+
+SUSPECT_ATTEMPTS = 3
+"""A job claimed so often without an end is suspected of ending the process that works on it."""
+
+LOOK_SECONDS = 0.25
+"""How often deadlines are looked at: an attempt may take so much longer."""
+
+
+class Sandbox(Protocol):
+    """Where an event that may end the process is taken through its pipeline."""
+
+    def run(self, event: Event) -> tuple[Frame, ...]:
+        """As `Pipeline.run`.
+
+        Raises:
+            ProcessEnded: it did end it, did not come to an end, or made too much.
+        """
+        ...
+
+
+class _OutOfTime(BaseException):
+    """Thrown into a stage; not an `Exception`, so that no stage takes it for one of its own."""
+
+
+class Attempts:
+    """Takes events through their pipelines.
+
+    Args:
+        pipelines: which one an event goes through.
+        observers: told of what happens.
+        sandbox: where suspects go; into the worker's own process when there is none.
+
+    Attributes:
+        audience: the observers.
+    """
+
+    def __init__(
+        self,
+        pipelines: Pipelines,
+        observers: Sequence[Observer] = (),
+        sandbox: Sandbox | None = None,
+    ) -> None:
+        self.audience = Audience(observers)
+        self._pipelines = pipelines
+        self._sandbox = sandbox
+        self._on_stage = self.audience.stage_ended if self.audience.wants("stage_ended") else None
+        self._running: dict[int, tuple[greenlet, float]] = {}
+        self._number = count()
+
+    def pipeline_of(self, event: Event) -> Pipeline:
+        """The pipeline that events of this type go through."""
+        return self._pipelines.for_type(event.type)
+
+    def run(self, event: Event, attempts: int) -> tuple[Frame, ...]:
+        """Makes the event's frames.
+
+        Args:
+            event: what to make frames of.
+            attempts: how often it was tried, this time counted in.
+
+        Raises:
+            TransientError: another attempt may succeed; `DeadlineExceeded` is one.
+            Exception: none will.
+        """
+        if attempts >= SUSPECT_ATTEMPTS and self._sandbox is not None:
+            return self._sandbox.run(event)
+        pipeline = self._pipelines.for_type(event.type)
+        number = next(self._number)
+        self._running[number] = (
+            gevent.getcurrent(),
+            time.monotonic() + pipeline.deadline_seconds,
+        )
+        try:
+            return pipeline.run(event, self._on_stage)
+        except _OutOfTime:
+            raise DeadlineExceeded(
+                f"event {event.id}: its pipeline took more than {pipeline.deadline_seconds:g} s"
+            ) from None
+        finally:
+            del self._running[number]
+
+    def keep_deadlines(self) -> None:
+        """Ends attempts that take too long, until the greenlet it runs in is killed."""
+        while True:
+            gevent.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            for number, (_, ends_at) in list(self._running.items()):
+                if ends_at < now:
+                    # From the hub, as gevent's own timeouts: there nothing can come between.
+                    gevent.get_hub().loop.run_callback(self._throw, number)
+
+    def _throw(self, number: int) -> None:
+        running = self._running.get(number)
+        if running is not None:
+            running[0].throw(_OutOfTime)
