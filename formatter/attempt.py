@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import count
 from typing import Protocol
 
 import gevent
@@ -61,32 +60,28 @@ class Attempts:
         self._pipelines = pipelines
         self._sandbox = sandbox
         self._on_stage = self.audience.stage_ended if self.audience.wants("stage_ended") else None
-        self._running: dict[int, tuple[greenlet, float]] = {}
-        self._number = count()
+        self._running: dict[greenlet, float] = {}
 
     def pipeline_of(self, event: Event) -> Pipeline:
         """The pipeline that events of this type go through."""
         return self._pipelines.for_type(event.type)
 
-    def run(self, event: Event, attempts: int) -> tuple[Frame, ...]:
+    def run(self, event: Event, pipeline: Pipeline, claims: int) -> tuple[Frame, ...]:
         """Makes the event's frames.
 
         Args:
             event: what to make frames of.
-            attempts: how often it was tried, this time counted in.
+            pipeline: what it goes through.
+            claims: how often its job was claimed, this time counted in.
 
         Raises:
             TransientError: another attempt may succeed; `DeadlineExceeded` is one.
             Exception: none will.
         """
-        if attempts >= SUSPECT_ATTEMPTS and self._sandbox is not None:
+        if claims >= SUSPECT_ATTEMPTS and self._sandbox is not None:
             return self._sandbox.run(event)
-        pipeline = self._pipelines.for_type(event.type)
-        number = next(self._number)
-        self._running[number] = (
-            gevent.getcurrent(),
-            time.monotonic() + pipeline.deadline_seconds,
-        )
+        runner = gevent.getcurrent()
+        self._running[runner] = time.monotonic() + pipeline.deadline_seconds
         try:
             return pipeline.run(event, self._on_stage)
         except _OutOfTime:
@@ -94,19 +89,18 @@ class Attempts:
                 f"event {event.id}: its pipeline took more than {pipeline.deadline_seconds:g} s"
             ) from None
         finally:
-            del self._running[number]
+            del self._running[runner]
 
     def keep_deadlines(self) -> None:
         """Ends attempts that take too long, until the greenlet it runs in is killed."""
         while True:
             gevent.sleep(LOOK_SECONDS)
             now = time.monotonic()
-            for number, (_, ends_at) in list(self._running.items()):
+            for runner, ends_at in list(self._running.items()):
                 if ends_at < now:
                     # From the hub, as gevent's own timeouts: there nothing can come between.
-                    gevent.get_hub().loop.run_callback(self._throw, number)
+                    gevent.get_hub().loop.run_callback(self._throw, runner, ends_at)
 
-    def _throw(self, number: int) -> None:
-        running = self._running.get(number)
-        if running is not None:
-            running[0].throw(_OutOfTime)
+    def _throw(self, runner: greenlet, ends_at: float) -> None:
+        if self._running.get(runner) == ends_at:
+            runner.throw(_OutOfTime)

@@ -65,8 +65,9 @@ class Lanes:
 
     def make_ready(self, lane: Lane) -> None:
         """Gives a lane its turn, after those that are ready already."""
+        if not self._ready:
+            self._something_ready.set()
         self._ready.append(lane)
-        self._something_ready.set()
 
     def make_ready_later(self, lane: Lane, seconds: float) -> None:
         """Gives a lane its turn after a while."""

@@ -59,6 +59,8 @@ FINISH_BYTES = 1024 * 1024
 
 Answer = TypeVar("Answer")
 
+PUBLISHED, SUPPRESSED = Outcome.PUBLISHED, Outcome.SUPPRESSED
+
 
 @dataclass(frozen=True, slots=True)
 class _Burial:
@@ -275,7 +277,7 @@ class Partition:
                 return ended
         self._audience.began(event, attempts)
         try:
-            frames = self._attempts.run(event, job.attempts)
+            frames = self._attempts.run(event, self._attempts.pipeline_of(event), job.attempts)
         except TransientError as error:
             if attempts >= MOST_ATTEMPTS:
                 return self._burial(job, event, f"{attempts} attempts: {error}", attempts)
@@ -293,9 +295,10 @@ class Partition:
         """Makes one event of several; None when that fails and each is to go alone."""
         *others, (job, last) = jobs
         try:
-            event = self._attempts.pipeline_of(last).collapse([event for _, event in jobs])
+            pipeline = self._attempts.pipeline_of(last)
+            event = pipeline.collapse([event for _, event in jobs])
             self._audience.began(event, job.attempts)
-            frames = self._attempts.run(event, job.attempts)
+            frames = self._attempts.run(event, pipeline, job.attempts)
         except Exception:
             # The boundary of a job: the head of the lane goes on alone, and the others after it.
             logger.exception("%d events could not be collapsed", len(jobs), extra=about(last))
@@ -306,7 +309,7 @@ class Partition:
     def _finished(
         self, job: Job, event: Event, frames: tuple[Frame, ...], attempts: int
     ) -> Finished:
-        outcome = Outcome.PUBLISHED if frames else Outcome.SUPPRESSED
+        outcome = PUBLISHED if frames else SUPPRESSED
         if self._tells_ended:
             self._audience.ended(event, outcome.value, attempts, seconds_since(event))
         return Finished(job.entry_id, frames, outcome)
@@ -318,8 +321,9 @@ class Partition:
         return _Burial(job.entry_id, reason[:2000], (tombstone_of(event),))
 
     def _end(self, ended: _Ended) -> None:
+        if not self._ended:
+            self._something_ended.set()
         self._ended.append(ended)
-        self._something_ended.set()
 
     def _write_what_ended(self) -> None:
         while not self.lost:

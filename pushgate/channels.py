@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from pushgate.errors import InvalidChannel
 
@@ -22,17 +23,19 @@ _PATTERN = re.compile(FORM, re.ASCII)
 _BACKLOG_SUFFIX = re.compile(rf"{BACKLOG_SUFFIX}\Z", re.ASCII)
 
 
+# The same channels come again and again, and no name that comes here is long.
+@lru_cache(maxsize=4096)
+def _is_channel(name: str) -> bool:
+    return _PATTERN.fullmatch(name) is not None and not _BACKLOG_SUFFIX.search(name)
+
+
 def check_channel(name: str) -> str:
     """Returns `name` when it is a channel's name.
 
     Raises:
         InvalidChannel: it is not; the sentence holds the rule.
     """
-    if (
-        not isinstance(name, str)
-        or not _PATTERN.fullmatch(name)
-        or (".b" in name and _BACKLOG_SUFFIX.search(name))
-    ):
+    if not isinstance(name, str) or len(name) > MAX_CHANNEL_LENGTH or not _is_channel(name):
         shown = name if not isinstance(name, str) or len(name) <= 140 else name[:137] + "..."
         raise InvalidChannel(f"channel {shown!r}: {RULE}")
     return name

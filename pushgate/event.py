@@ -33,7 +33,13 @@ RESERVED_TYPES = frozenset({"reset", "error", "open", "gone"})
 """What the gateway, the formatter and the browser say themselves."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9_-]*(?:\.[a-z0-9_-]+)*", re.ASCII)
-_is_type = lru_cache(maxsize=1024)(_TYPE.fullmatch)
+
+
+@lru_cache(maxsize=1024)
+def _is_type(value: str) -> bool:
+    return _TYPE.fullmatch(value) is not None
+
+
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -130,7 +136,7 @@ def _json(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Event:
     """What happened, as the site says it. Checked when made: an `Event` that exists is valid.
 
@@ -236,18 +242,19 @@ class Event:
         if envelope.v != FORMAT_VERSION or len(data_json) > _SURELY_SHORT:
             return cls._from_odd_json(text)
         event = object.__new__(cls)
-        put = object.__setattr__
-        put(event, "type", envelope.type)
-        put(event, "channels", _checked_channels(envelope.channels))
-        put(event, "_data_json", data_json)
-        put(event, "key", envelope.key)
-        put(event, "object", envelope.object)
-        put(event, "version", envelope.version)
-        put(event, "id", envelope.id)
-        put(event, "at", envelope.at)
-        put(event, "correlation_id", envelope.correlation_id)
-        put(event, "traceparent", envelope.traceparent)
-        put(event, "flags", envelope.flags)
+        # A frozen dataclass can only be filled past its own methods.
+        fields = event.__dict__
+        fields["type"] = envelope.type
+        fields["channels"] = _checked_channels(envelope.channels)
+        fields["_data_json"] = data_json
+        fields["key"] = envelope.key
+        fields["object"] = envelope.object
+        fields["version"] = envelope.version
+        fields["id"] = envelope.id
+        fields["at"] = envelope.at
+        fields["correlation_id"] = envelope.correlation_id
+        fields["traceparent"] = envelope.traceparent
+        fields["flags"] = envelope.flags
         event._check()
         return event
 
@@ -290,13 +297,12 @@ class Event:
     def _copy_without(self, *names: str) -> Event:
         # All else has been checked.
         copied = object.__new__(Event)
-        for name in _ALL_NAMES:
-            if name not in names:
-                object.__setattr__(copied, name, getattr(self, name))
+        copied.__dict__.update(self.__dict__)
+        for name in names:
+            copied.__dict__.pop(name, None)
         return copied
 
 
-_ALL_NAMES = tuple(f.name for f in fields(Event))
 _FIELD_NAMES = frozenset(f.name for f in fields(Event) if f.init)
 
 
@@ -355,7 +361,11 @@ def _check_version(value: object) -> None:
 def _check_text(name: str, value: object, longest: int) -> None:
     if value == "":
         return
-    if not isinstance(value, str) or len(value) > longest or _CONTROL.search(value):
+    if (
+        not isinstance(value, str)
+        or len(value) > longest
+        or not (value.isprintable() or not _CONTROL.search(value))
+    ):
         raise InvalidEvent(
             f"{name} {str(value)[:80]!r}: use at most {longest} characters, no control characters"
         )

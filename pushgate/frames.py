@@ -4,7 +4,7 @@ because the log gives the id only when the frame is appended; everything else is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pushgate import json_codec
 from pushgate.channels import check_channel
@@ -15,8 +15,7 @@ MAX_FRAME_BYTES = 256 * 1024
 """Four times what an event may bring: room for what a pipeline makes of it, none for a runaway."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """Bytes for the subscribers of some channels.
 
     Attributes:

@@ -13,9 +13,8 @@ that each key keeps its order and a dead process' work is simply still there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from zlib import crc32
 
 from pushgate.event import Event
@@ -45,8 +44,7 @@ class Outcome(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """An event on the queue, claimed.
 
     Attributes:
@@ -68,8 +66,7 @@ class Job:
         return Event.from_json(self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A job worked on to its end.
 
     Attributes:
