@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from formatter.errors import TransientError
+    from formatter.heavy_stages import cpu_heavy
     from formatter.observers import Observer
     from formatter.pipeline import Pipeline
     from formatter.registry import Pipelines
 
-__all__ = ["Observer", "Pipeline", "Pipelines", "TransientError"]
+__all__ = ["Observer", "Pipeline", "Pipelines", "TransientError", "cpu_heavy"]
 
 # Found at first use: `python -m formatter` comes through here before gevent has patched, and must
 # not import sockets on its way.
@@ -18,6 +19,7 @@ _HOMES = {
     "Pipeline": "formatter.pipeline",
     "Pipelines": "formatter.registry",
     "TransientError": "formatter.errors",
+    "cpu_heavy": "formatter.heavy_stages",
 }
 
 

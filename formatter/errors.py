@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from pushgate.errors import PushgateError
 
 
@@ -26,3 +28,39 @@ class ProcessEnded(FormatterError):
 
 class InvalidPipelines(FormatterError, ValueError):
     """The module named with `--pipelines` does not say which pipelines there are."""
+
+
+class DeadlineExceeded(TransientError):
+    """A call into another process took longer than it may; that process was killed."""
+
+
+class ProcessDied(TransientError):
+    """The process that a call ran in ended before it had an answer.
+
+    Attributes:
+        returncode: its exit status, or the negative number of the signal that killed it; None when
+            it could not be found out.
+    """
+
+    def __init__(self, process: str, returncode: int | None) -> None:
+        super().__init__(f"{process} ended with {_how_it_ended(returncode)}")
+        self.returncode = returncode
+
+
+class PoolClosed(TransientError):
+    """The worker is stopping and starts no calls into other processes any more."""
+
+
+class ResultTooLarge(FormatterError):
+    """What a call into another process returned is more than this process takes in."""
+
+
+def _how_it_ended(returncode: int | None) -> str:
+    if returncode is None:
+        return "an exit status that nobody saw"
+    if returncode >= 0:
+        return f"exit status {returncode}"
+    try:
+        return f"signal {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"signal {-returncode}"

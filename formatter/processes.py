@@ -20,9 +20,9 @@ _PR_SET_PDEATHSIG = 1
 """From linux/prctl.h: the signal a process gets when its parent dies."""
 
 
-def die_with_parent() -> None:
+def die_with_parent(death_signal: signal.Signals = signal.SIGTERM) -> None:
     """Has the kernel end this process when the one that started it dies, however it dies."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(death_signal))
 
 
 def run_processes(command: Sequence[str], processes: int) -> int:

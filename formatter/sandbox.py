@@ -1,0 +1,63 @@
+"""Where events go that may have killed workers: a process in which they harm nobody else."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from formatter.process_pool import ProcessPool
+from formatter.registry import Pipelines, load_pipelines
+from pushgate import Event, Frame
+
+SANDBOX_SECONDS = 10.0
+SANDBOX_MEMORY_BYTES = 2 * 1024**3
+
+
+class Sandbox:
+    """Runs whole events through their pipelines in other processes.
+
+    A segmentation fault, an endless loop, a hunger for memory, `os._exit` or 100 MB of output end
+    that process at most; the caller gets an exception.
+
+    Args:
+        pipelines_module: what the worker was given with `--pipelines`.
+        seconds: how long an event may take.
+        memory_bytes: how much address space a process may have.
+        size: how many suspects may be looked at side by side.
+    """
+
+    def __init__(
+        self,
+        pipelines_module: str,
+        seconds: float = SANDBOX_SECONDS,
+        memory_bytes: int = SANDBOX_MEMORY_BYTES,
+        size: int = 2,
+    ) -> None:
+        self._module = pipelines_module
+        self._seconds = seconds
+        self._pool = ProcessPool(
+            size, name="sandbox", memory_bytes=memory_bytes, module=pipelines_module
+        )
+
+    def run(self, event: Event) -> tuple[Frame, ...]:
+        """Takes an event through all stages of its pipeline; waits for a free process before.
+
+        Raises:
+            Exception: what a stage raised.
+            DeadlineExceeded: it took longer than the sandbox's seconds.
+            ProcessDied: its process ended.
+            ResultTooLarge: its frames together are too large.
+        """
+        return self._pool.call(_run_pipeline, self._module, event, seconds=self._seconds)
+
+    def close(self) -> None:
+        """Kills the processes, whatever they do."""
+        self._pool.close()
+
+
+def _run_pipeline(module: str, event: Event) -> tuple[Frame, ...]:
+    return _pipelines(module).for_type(event.type).run(event)
+
+
+@cache
+def _pipelines(module: str) -> Pipelines:
+    return load_pipelines(module)
