@@ -88,9 +88,10 @@ class Child:
             self._socket.close()
             raise
         try:
-            imported = self._receive(time.monotonic() + START_SECONDS)
-            if imported.error is not None:
-                raise TransientError(f"{self}: could not import {module}") from imported.error
+            self._receive(time.monotonic() + START_SECONDS).unwrap()
+        except Exception as error:
+            self.end()
+            raise TransientError(f"{self}: did not start: {error}") from error
         except BaseException:
             self.end()
             raise

@@ -19,19 +19,7 @@ class TransientError(FormatterError):
 
 
 class DeadlineExceeded(TransientError):
-    """An event's stages took longer than they may."""
-
-
-class ProcessEnded(FormatterError):
-    """An event ended the process that worked on it alone, or would never have let it go on."""
-
-
-class InvalidPipelines(FormatterError, ValueError):
-    """The module named with `--pipelines` does not say which pipelines there are."""
-
-
-class DeadlineExceeded(TransientError):
-    """A call into another process took longer than it may; that process was killed."""
+    """An event's stages, or a call into another process, took longer than they may."""
 
 
 class ProcessDied(TransientError):
@@ -51,8 +39,16 @@ class PoolClosed(TransientError):
     """The worker is stopping and starts no calls into other processes any more."""
 
 
+class ProcessEnded(FormatterError):
+    """An event ended the process that worked on it alone, or would never have let it go on."""
+
+
 class ResultTooLarge(FormatterError):
     """What a call into another process returned is more than this process takes in."""
+
+
+class InvalidPipelines(FormatterError, ValueError):
+    """The module named with `--pipelines` does not say which pipelines there are."""
 
 
 def _how_it_ended(returncode: int | None) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from formatter.child import Child
-from formatter.errors import PoolClosed
+from formatter.errors import PoolClosed, ProcessDied
 from formatter.pool_process import PICKLE_PROTOCOL
 
 MOST_RESULT_BYTES = 8 * 1024 * 1024
@@ -92,7 +92,7 @@ class ProcessPool:
             DeadlineExceeded: it took longer.
             ProcessDied: the child ended.
             ResultTooLarge: it returned more than `result_bytes`.
-            PoolClosed: the pool is closed.
+            PoolClosed: the pool is closed, or was before it was done.
         """
         request = pickle.dumps((function, args), PICKLE_PROTOCOL)
         child = self._take()
@@ -103,13 +103,15 @@ class ProcessPool:
             if child is None:
                 child = self._start()
             answer = child.ask(request, seconds)
-        except BaseException:
+        except BaseException as error:
             # Also when the caller was interrupted: nobody else may get the answer that still comes.
             try:
                 if child is not None:
                     self._forget(child)
             finally:
                 self._put_back(None)
+            if self._closed and isinstance(error, ProcessDied):
+                raise self._refusal() from None
             raise
         self._put_back(child)
         result: Result = answer.unwrap()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from formatter.errors import DeadlineExceeded, ProcessDied, ProcessEnded, ResultTooLarge
 from formatter.process_pool import ProcessPool
 from formatter.registry import Pipelines, load_pipelines
 from pushgate import Event, Frame
@@ -43,11 +44,13 @@ class Sandbox:
 
         Raises:
             Exception: what a stage raised.
-            DeadlineExceeded: it took longer than the sandbox's seconds.
-            ProcessDied: its process ended.
-            ResultTooLarge: its frames together are too large.
+            ProcessEnded: the event ended its process, did not come to an end in the sandbox's
+                seconds, or made too much.
         """
-        return self._pool.call(_run_pipeline, self._module, event, seconds=self._seconds)
+        try:
+            return self._pool.call(_run_pipeline, self._module, event, seconds=self._seconds)
+        except (DeadlineExceeded, ProcessDied, ResultTooLarge) as error:
+            raise ProcessEnded(str(error)) from error
 
     def close(self) -> None:
         """Kills the processes, whatever they do."""

@@ -3,8 +3,8 @@
 A stage that computes for ever, or waits where gevent cannot see it, holds up everything else in the
 process. It may also hold the interpreter's lock, as a regular expression that backtracks for ever
 does, so no Python thread can be trusted to notice. Timers that need no Python do. They are set back
-every second, by a greenlet or by the first event that begins then (gevent looks at the clock only
-after every fiftieth greenlet that is ready to run), so they run out only within one stage:
+every second, by a greenlet or by whoever calls `turn` then (gevent looks at the clock only after
+every fiftieth greenlet that is ready to run), so they run out only within one stage:
 
 - `seconds` of *processor time* without a turn: the kernel sends SIGVTALRM, whose handler, in C,
   writes the tracebacks to stderr and lets the signal end the process. A process that is stopped or
@@ -29,9 +29,6 @@ from types import FrameType
 
 import gevent
 
-from formatter.observers import Observer
-from pushgate import Event
-
 logger = logging.getLogger("formatter")
 
 FROZEN_SECONDS = 5.0
@@ -42,12 +39,10 @@ _STDERR = 2
 _BEAT_SECONDS = 1.0
 
 
-class Watchdog(Observer):
+class Watchdog:
     """Watches the event loop of the main thread, in which it must be started.
 
     SIGVTALRM, SIGALRM and their timers, and `faulthandler.dump_traceback_later`, are its own.
-
-    An observer, so that it learns of the events that begin.
 
     Args:
         seconds: how long a stage may compute without a pause.
@@ -81,8 +76,8 @@ class Watchdog(Observer):
         faulthandler.unregister(signal.SIGVTALRM)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
-    def began(self, event: Event, attempts: int) -> None:
-        """Sets the timers back, if that is due."""
+    def turn(self) -> None:
+        """Says that a greenlet has computed for a while and pauses. Sets back what is due."""
         if self._beat is not None and monotonic() - self._set_back_at > self._beat_seconds:
             self._set_back()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from formatter import Pipeline, TransientError, cpu_heavy
-from pushgate import Event
+from pushgate import Event, Frame
 
 
 class NeedsTwo(Exception):
@@ -179,8 +179,8 @@ class PoisonPipeline(Pipeline):
 class WordyPipeline(Pipeline):
     """Says more than anybody wants to hear."""
 
-    def transform(self, event: Event) -> Event:
-        return event.with_data({"words": "x" * 100_000_000})
+    def render(self, event: Event, channels: tuple[str, ...]) -> tuple[Frame, ...]:
+        return (Frame(channels, b"x" * 100_000_000),)
 
 
 pipelines = {

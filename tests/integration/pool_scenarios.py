@@ -11,7 +11,7 @@ import gevent
 import pytest
 from gevent import monkey
 
-from formatter.errors import PoolClosed, ProcessDied
+from formatter.errors import PoolClosed
 from formatter.process_pool import ProcessPool
 from stack.process import wait_until
 from tests import pool_work
@@ -100,7 +100,7 @@ def interrupted_in_the_queue() -> None:
 
 
 def closed_while_busy() -> None:
-    """Who is at work is told that the process died, who waits that the pool is closed."""
+    """Who is at work is told that the pool is closed, and so is who waits."""
     pool = ProcessPool(1)
     pool.call(pool_work.process_id, seconds=SECONDS)
     pids = pool.pids
@@ -111,7 +111,7 @@ def closed_while_busy() -> None:
     pool.close()
     assert all(map(pool_work.is_gone, pids))
     gevent.joinall([busy, waiting])
-    assert isinstance(busy.exception, ProcessDied)
+    assert isinstance(busy.exception, PoolClosed)
     assert isinstance(waiting.exception, PoolClosed)
     assert pool.pids == set()
 
@@ -123,7 +123,7 @@ def closed_while_a_process_starts() -> None:
     gevent.sleep(0.01)
     pool.close()
     caller.join()
-    assert isinstance(caller.exception, PoolClosed | ProcessDied), caller
+    assert isinstance(caller.exception, PoolClosed), caller
     assert pool.pids == set()
 
 

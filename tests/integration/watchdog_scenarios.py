@@ -12,7 +12,6 @@ import gevent
 from gevent import monkey
 
 from formatter.watchdog import Watchdog
-from pushgate import Event
 
 SECONDS = 1.0
 
@@ -49,16 +48,15 @@ def endless_loop_in_a_greenlet() -> None:
 
 
 def busy_and_healthy() -> None:
-    """Events in a hundred lanes: the heartbeat's turn comes after fifty of them."""
+    """A hundred greenlets compute: the heartbeat's turn comes after fifty of them."""
     watchdog = Watchdog(SECONDS)
     watchdog.start()
     until = time.monotonic() + 4 * SECONDS
-    event = Event("comment.created", ("thread:1",), {})
 
     def lane() -> None:
         while time.monotonic() < until:
-            watchdog.began(event, 1)
             compute(0.05)
+            watchdog.turn()
             gevent.sleep(0)
 
     gevent.joinall([gevent.spawn(lane) for _ in range(100)], raise_error=True)
