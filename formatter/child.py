@@ -20,7 +20,7 @@ from formatter.pool_process import ERROR, HEADER, REQUEST
 logger = logging.getLogger("formatter")
 
 START_SECONDS = 30.0
-"""How long a child may take until it has imported what it is to import."""
+"""How long a child may take until it has answered its first call."""
 
 END_SECONDS = 5.0
 """How long to wait for a process that was killed; past it, the kernel itself holds it."""
@@ -55,15 +55,14 @@ class Child:
     Args:
         name: what the pool is called, for the process list and for errors.
         memory_bytes: how much address space it may have; 0 for no limit of its own.
-        module: imported at the start, so that the first call need not; "" for none.
+        prepare: the first call to make, pickled; the child has started when it is answered.
         result_bytes: a larger answer is not taken in.
 
     Raises:
-        TransientError: it could not be started or could not import the module, ended at its start,
-            or took too long for it.
+        TransientError: it could not be started, the first call failed or took too long.
     """
 
-    def __init__(self, name: str, memory_bytes: int, module: str, result_bytes: int) -> None:
+    def __init__(self, name: str, memory_bytes: int, prepare: bytes, result_bytes: int) -> None:
         self._name = name
         self._result_bytes = result_bytes
         self._socket, theirs = socket.socketpair()
@@ -72,7 +71,7 @@ class Child:
                 self._process = subprocess.Popen(
                     [
                         *(sys.executable, "-m", "formatter.pool_process"),
-                        *(name, str(theirs.fileno()), str(memory_bytes), module),
+                        *(name, str(theirs.fileno()), str(memory_bytes)),
                     ],
                     stdin=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
@@ -88,7 +87,7 @@ class Child:
             self._socket.close()
             raise
         try:
-            self._receive(time.monotonic() + START_SECONDS).unwrap()
+            self.ask(prepare, START_SECONDS).unwrap()
         except Exception as error:
             self.end()
             raise TransientError(f"{self}: did not start: {error}") from error

@@ -1,7 +1,7 @@
 """What runs in a child of `formatter.process_pool`: calls functions for its parent, one at a time.
 
-Started as `python -m formatter.pool_process NAME DESCRIPTOR MEMORY_BYTES MODULE`, with a socket to
-its parent as DESCRIPTOR. Both sides write a header (kind, length) and a pickle. The parent sends
+Started as `python -m formatter.pool_process NAME DESCRIPTOR MEMORY_BYTES`, with a socket to its
+parent as DESCRIPTOR. Both sides write a header (kind, length) and a pickle. The parent sends
 (function, arguments), a function by the names of its module and itself; the child answers with the
 result, or with what the function raised and where. Nothing is patched for gevent here: what waits,
 waits.
@@ -10,7 +10,6 @@ waits.
 from __future__ import annotations
 
 import faulthandler
-import logging
 import os
 import pickle
 import resource
@@ -19,11 +18,9 @@ import socket
 import struct
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
 
 from formatter.errors import TransientError
 from formatter.processes import die_with_parent
@@ -38,8 +35,6 @@ PICKLE_PROTOCOL = 5
 NICENESS = 10
 """Where there are more processes than cores, the worker's event loop goes first."""
 
-Argument = TypeVar("Argument")
-
 
 def main(arguments: Sequence[str]) -> None:
     """Serves the parent until it closes the socket or dies."""
@@ -47,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(signal.SIGKILL)
-    _, descriptor, memory_bytes, module = arguments
+    _, descriptor, memory_bytes = arguments
     os.nice(NICENESS)
     _limit(resource.RLIMIT_CORE, 0)
     if int(memory_bytes):
@@ -56,19 +51,15 @@ def main(arguments: Sequence[str]) -> None:
         # When the machine has no memory left, the kernel takes this process and not another.
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     faulthandler.enable()
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
     with socket.socket(fileno=int(descriptor)) as parent:
         parent.set_inheritable(False)
         # A parent under gevent has made it anything but.
         parent.setblocking(True)
-        parent.sendall(_answer(_import, module))
         while True:
             request = _receive(parent)
             if request is None:
                 return
-            parent.sendall(_answer(_call, request))
+            parent.sendall(_answer(request))
 
 
 def _limit(what: int, most: int) -> None:
@@ -78,21 +69,12 @@ def _limit(what: int, most: int) -> None:
     resource.setrlimit(what, (most, most))
 
 
-def _import(module: str) -> None:
-    if module:
-        import_module(module)
-
-
-def _call(request: bytes) -> object:
-    function, arguments = pickle.loads(request)
-    return function(*arguments)
-
-
-def _answer(step: Callable[[Argument], object], argument: Argument) -> bytes:
-    """Makes the whole answer. What ends a process, `sys.exit` say, ends this one."""
+def _answer(request: bytes) -> bytes:
+    """Makes the call and its whole answer. What ends a process, `sys.exit` say, ends this one."""
     kind = RESULT
     try:
-        body = pickle.dumps(step(argument), PICKLE_PROTOCOL)
+        function, arguments = pickle.loads(request)
+        body = pickle.dumps(function(*arguments), PICKLE_PROTOCOL)
     except Exception as error:
         kind = ERROR
         if isinstance(error, MemoryError):

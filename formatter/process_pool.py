@@ -13,6 +13,7 @@ module uses nothing but what gevent patches, so it works in an unpatched process
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from collections import deque
@@ -39,7 +40,8 @@ class ProcessPool:
         name: what errors and the process list call the children.
         memory_bytes: how much address space a child may have; what needs more gets a MemoryError.
             None for no limit.
-        module: each child imports it when it starts, outside of anybody's deadline.
+        prepare: called in each child when it starts, outside of anybody's deadline: to import what
+            it will need, say. It is pickled.
         result_bytes: how much a call may return, pickled.
     """
 
@@ -49,14 +51,15 @@ class ProcessPool:
         *,
         name: str = "pool",
         memory_bytes: int | None = None,
-        module: str = "",
+        prepare: Callable[[], object] | None = None,
         result_bytes: int = MOST_RESULT_BYTES,
     ) -> None:
         if size < 1:
             raise ValueError(f"size {size}: use at least one process")
         self._name = name
         self._memory_bytes = memory_bytes or 0
-        self._module = module
+        # Any answer says that the child is there.
+        self._prepare = pickle.dumps((prepare or os.getpid, ()), PICKLE_PROTOCOL)
         self._result_bytes = result_bytes
         self._lock = threading.Lock()
         # None stands for a child that has not been started. The last one is the next to be used.
@@ -132,7 +135,7 @@ class ProcessPool:
             self._forget(child)
 
     def _start(self) -> Child:
-        child = Child(self._name, self._memory_bytes, self._module, self._result_bytes)
+        child = Child(self._name, self._memory_bytes, self._prepare, self._result_bytes)
         with self._lock:
             self._children.add(child)
             closed = self._closed

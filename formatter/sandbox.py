@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 from formatter.errors import DeadlineExceeded, ProcessDied, ProcessEnded, ResultTooLarge
 from formatter.process_pool import ProcessPool
@@ -24,6 +25,7 @@ class Sandbox:
         seconds: how long an event may take.
         memory_bytes: how much address space a process may have.
         size: how many suspects may be looked at side by side.
+        prepare: called first in each process; it is pickled.
     """
 
     def __init__(
@@ -32,11 +34,15 @@ class Sandbox:
         seconds: float = SANDBOX_SECONDS,
         memory_bytes: int = SANDBOX_MEMORY_BYTES,
         size: int = 2,
+        prepare: Callable[[], object] | None = None,
     ) -> None:
         self._module = pipelines_module
         self._seconds = seconds
         self._pool = ProcessPool(
-            size, name="sandbox", memory_bytes=memory_bytes, module=pipelines_module
+            size,
+            name="sandbox",
+            memory_bytes=memory_bytes,
+            prepare=partial(_prepare, pipelines_module, prepare),
         )
 
     def run(self, event: Event) -> tuple[Frame, ...]:
@@ -55,6 +61,12 @@ class Sandbox:
     def close(self) -> None:
         """Kills the processes, whatever they do."""
         self._pool.close()
+
+
+def _prepare(module: str, prepare: Callable[[], object] | None) -> None:
+    if prepare is not None:
+        prepare()
+    _pipelines(module)
 
 
 def _run_pipeline(module: str, event: Event) -> tuple[Frame, ...]:

@@ -7,7 +7,10 @@ from __future__ import annotations
 import operator
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
 
 import pytest
 
@@ -30,7 +33,7 @@ MEMORY_BYTES = 512 * 1024**2
 @pytest.fixture
 def pool() -> Iterator[ProcessPool]:
     """One process, with little memory."""
-    pool = ProcessPool(1, name="test", memory_bytes=MEMORY_BYTES, module="tests.pool_work")
+    pool = ProcessPool(1, name="test", memory_bytes=MEMORY_BYTES)
     yield pool
     use(None)
     pool.close()
@@ -185,9 +188,16 @@ def test_a_pool_that_was_closed_has_no_processes_and_takes_no_calls(pool: Proces
         pid(pool)
 
 
-def test_a_process_that_cannot_import_what_it_should_says_so() -> None:
-    pool = ProcessPool(1, module="no_such_module")
-    with pytest.raises(TransientError, match="no_such_module"):
+def test_a_process_is_prepared_before_its_first_call() -> None:
+    pool = ProcessPool(1, prepare=partial(os.putenv, "PREPARED", "yes"))
+    found = pool.call(subprocess.getoutput, "echo $PREPARED", seconds=SECONDS)
+    pool.close()
+    assert found == "yes"
+
+
+def test_a_process_that_cannot_be_prepared_says_so() -> None:
+    pool = ProcessPool(1, prepare=partial(import_module, "no_such_module"))
+    with pytest.raises(TransientError, match="did not start: No module named 'no_such_module'"):
         pool.call(operator.add, 1, 2, seconds=SECONDS)
     assert pool.pids == set()
     pool.close()
