@@ -14,13 +14,19 @@ from collections.abc import Sequence  # noqa: E402
 import gevent  # noqa: E402
 
 from formatter.attempt import Attempts  # noqa: E402
+from formatter.process_pool import ProcessPool, use  # noqa: E402
 from formatter.processes import die_with_parent, run_processes  # noqa: E402
 from formatter.registry import load_pipelines  # noqa: E402
+from formatter.sandbox import Sandbox  # noqa: E402
+from formatter.watchdog import Watchdog  # noqa: E402
 from formatter.worker import Worker  # noqa: E402
 from pushgate import Keys, PushgateError, RedisJobQueue, Settings, connect  # noqa: E402
 
 CHILD = "PUSHGATE_FORMATTER_CHILD"
 """Set for the processes that a parent with `--processes` starts."""
+
+HEAVY_PROCESSES = max(1, (os.cpu_count() or 1) - 1)
+"""Heavy stages that a worker runs side by side; one core is for its event loop."""
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -62,10 +68,20 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     if CHILD in os.environ:
         die_with_parent()
-    worker = Worker(queue, Attempts(pipelines))
+    pool = ProcessPool(HEAVY_PROCESSES, name="heavy stages")
+    use(pool)
+    sandbox = Sandbox(parsed.pipelines)
+    watchdog = Watchdog()
+    worker = Worker(queue, Attempts(pipelines, sandbox=sandbox), on_turn=watchdog.turn)
     gevent.signal_handler(signal.SIGTERM, worker.stop)
     gevent.signal_handler(signal.SIGINT, worker.stop)
-    worker.run()
+    watchdog.start()
+    try:
+        worker.run()
+    finally:
+        watchdog.stop()
+        sandbox.close()
+        pool.close()
     return 0
 
 

@@ -16,7 +16,9 @@ from formatter.registry import Pipelines
 from pushgate import Event, Frame
 
 SUSPECT_ATTEMPTS = 3
-"""A job claimed so often without an end is suspected of ending the process that works on it."""
+"""A job claimed so often without an end is suspected of ending the process that works on it. The
+first death may be anything's; at the second the job was there again.
+"""
 
 LOOK_SECONDS = 0.25
 """How often deadlines are looked at: an attempt may take so much longer."""
@@ -61,6 +63,11 @@ class Attempts:
         self._sandbox = sandbox
         self._on_stage = self.audience.stage_ended if self.audience.wants("stage_ended") else None
         self._running: dict[greenlet, float] = {}
+
+    @property
+    def isolates(self) -> bool:
+        """Whether suspects are worked on where they can do no harm."""
+        return self._sandbox is not None
 
     def pipeline_of(self, event: Event) -> Pipeline:
         """The pipeline that events of this type go through."""

@@ -8,6 +8,7 @@ only needs computing costs no greenlet, and one that waits for somebody's answer
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from time import perf_counter
 from typing import Protocol
 
@@ -31,17 +32,19 @@ class Lane:
         key: the ordering key.
         jobs: what is to be worked on; the first stays until it has ended.
         attempts: how often the first was tried, once it has begun; 0 before.
+        tries: how often it was tried here.
         gathered: the first has waited for others to go with it.
         running: a runner has it in its hands.
     """
 
-    __slots__ = ("attempts", "gathered", "home", "jobs", "key", "running")
+    __slots__ = ("attempts", "gathered", "home", "jobs", "key", "running", "tries")
 
     def __init__(self, home: LaneHome, key: str) -> None:
         self.home = home
         self.key = key
         self.jobs: deque[tuple[Job, Event]] = deque()
         self.attempts = 0
+        self.tries = 0
         self.gathered = False
         self.running = False
 
@@ -55,9 +58,14 @@ class LaneHome(Protocol):
 
 
 class Lanes:
-    """The lanes of a worker that are ready, and the runners that work them."""
+    """The lanes of a worker that are ready, and the runners that work them.
 
-    def __init__(self) -> None:
+    Args:
+        on_turn: called whenever runners that only compute give way to others.
+    """
+
+    def __init__(self, on_turn: Callable[[], None] | None = None) -> None:
+        self._on_turn = on_turn
         self._ready: deque[Lane] = deque()
         self._something_ready = Flag()
         self._runners = Pool(MOST_RUNNERS)
@@ -97,6 +105,8 @@ class Lanes:
             if again:
                 ready.append(lane)
             if perf_counter() > rest_at:
+                if self._on_turn is not None:
+                    self._on_turn()
                 self._resting += 1
                 gevent.sleep(0)
                 self._resting -= 1

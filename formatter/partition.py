@@ -233,6 +233,7 @@ class Partition:
     def _go_on(self, lane: Lane, ended: int) -> bool:
         """Takes what ended off the head of a lane; True when there is more in it."""
         lane.attempts = 0
+        lane.tries = 0
         lane.gathered = False
         for _ in range(ended):
             lane.jobs.popleft()
@@ -269,17 +270,19 @@ class Partition:
         """Works on the head of a lane; None when another attempt is to follow."""
         job, event = lane.jobs[0]
         attempts = lane.attempts
-        if job.attempts > MOST_ATTEMPTS:
+        if job.attempts > MOST_ATTEMPTS and not self._attempts.isolates:
             return self._burial(job, event, f"claimed {job.attempts} times and never finished")
         if together > 1:
             ended = self._attempt_together(list(islice(lane.jobs, together)))
             if ended is not None:
                 return ended
+        lane.tries += 1
         self._audience.began(event, attempts)
         try:
             frames = self._attempts.run(event, self._attempts.pipeline_of(event), job.attempts)
         except TransientError as error:
-            if attempts >= MOST_ATTEMPTS:
+            # Claims count as attempts, but who died with them may have died of something else.
+            if attempts >= MOST_ATTEMPTS and lane.tries > 1:
                 return self._burial(job, event, f"{attempts} attempts: {error}", attempts)
             logger.warning("attempt %d failed: %s", attempts, error, extra=about(event))
             self._audience.retried(event, attempts, error)

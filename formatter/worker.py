@@ -45,9 +45,16 @@ class Worker:
         queue: where jobs come from; frames go to its log.
         attempts: what works on them.
         owner: a name that no other process ever had.
+        on_turn: called whenever stages that only compute give way, a hundred times a second.
     """
 
-    def __init__(self, queue: JobQueue, attempts: Attempts, owner: str | None = None) -> None:
+    def __init__(
+        self,
+        queue: JobQueue,
+        attempts: Attempts,
+        owner: str | None = None,
+        on_turn: Callable[[], None] | None = None,
+    ) -> None:
         self.owner = owner or new_owner()
         self._queue = queue
         self._attempts = attempts
@@ -55,7 +62,7 @@ class Worker:
         self._held: dict[str, Partition] = {}
         self._stopping = Flag()
         self._drained = Flag()
-        self._lanes = Lanes()
+        self._lanes = Lanes(on_turn)
 
     @property
     def partitions(self) -> set[str]:
