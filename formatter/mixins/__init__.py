@@ -1,6 +1,21 @@
 """Mixins worth having: each overrides one stage and lists what it needs from its host."""
 
+from formatter.mixins.age import DropOldMixin
+from formatter.mixins.flags import FlagMixin
 from formatter.mixins.markdown import RenderMarkdownMixin
 from formatter.mixins.permalink import PermalinkMixin
+from formatter.mixins.redact import RedactMixin
+from formatter.mixins.route import RouteMixin
+from formatter.mixins.sanitise import SanitiseHtmlMixin
+from formatter.mixins.template import RenderTemplateMixin
 
-__all__ = ["PermalinkMixin", "RenderMarkdownMixin"]
+__all__ = [
+    "DropOldMixin",
+    "FlagMixin",
+    "PermalinkMixin",
+    "RedactMixin",
+    "RenderMarkdownMixin",
+    "RenderTemplateMixin",
+    "RouteMixin",
+    "SanitiseHtmlMixin",
+]

@@ -8,13 +8,9 @@ import types
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from formatter import Pipeline, Pipelines
 from formatter.errors import InvalidPipelines
-from formatter.mixins import PermalinkMixin, RenderMarkdownMixin
-from formatter.mixins.markdown import render_markdown
 from formatter.registry import load_pipelines
 from pushgate import Event, Frame
 
@@ -68,44 +64,3 @@ def test_a_module_that_names_no_pipelines_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "empty_pipelines", types.ModuleType("empty_pipelines"))
     with pytest.raises(InvalidPipelines, match="pipelines = "):
         load_pipelines("empty_pipelines")
-
-
-class Comment(RenderMarkdownMixin, PermalinkMixin, Pipeline):
-    permalink = "/threads/{thread}/#comment-{id}"
-
-
-def test_mixins_each_add_their_part() -> None:
-    event = Event("comment.created", ("thread:1",), {"id": 17, "thread": 1, "text": "so *nice*"})
-    (frame,) = Comment().run(event)
-    data = data_of(frame)
-    assert data["permalink"] == "/threads/1/#comment-17"
-    assert data["html"] == "<p>so <em>nice</em></p>\n"
-    assert data["text"] == "so *nice*"
-
-
-def test_a_deleted_comment_without_text_still_passes() -> None:
-    (frame,) = Comment().run(Event("comment.deleted", ("thread:1",), {"id": 17, "thread": 1}))
-    assert "html" not in data_of(frame)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<script>alert(1)</script>",
-        "[x](javascript:alert(1))",
-        '<img src=x onerror="alert(1)">',
-        "![x](http://example.org/x.png)",
-        "<a href='data:text/html,x'>x</a>",
-    ],
-)
-def test_what_could_harm_a_reader_is_not_rendered(text: str) -> None:
-    html = render_markdown(text)
-    assert "<script" not in html
-    assert "<img" not in html
-    assert 'href="javascript' not in html
-    assert 'href="data' not in html
-
-
-@given(text=st.text(st.characters(codec="utf-8")))
-def test_rendering_never_fails(text: str) -> None:
-    assert isinstance(render_markdown(text), str)
