@@ -57,6 +57,7 @@ class RedactMixin(Pipeline):
             prefix: frozenset(checked_texts(self, f"audiences[{prefix!r}]", fields))
             for prefix, fields in self.audiences.items()
         }
+        self._prefixes = tuple(self._seen_by)
         self._private = frozenset().union(*self._seen_by.values())
         self._public = None if self.public_fields is None else {*texts(self, "public_fields")}
         if not all(isinstance(prefix, str) and prefix for prefix in self._seen_by):
@@ -77,11 +78,13 @@ class RedactMixin(Pipeline):
 
     def render(self, event: Event, channels: tuple[str, ...]) -> tuple[Frame, ...]:
         """See the class."""
+        if not any(channel.startswith(self._prefixes) for channel in channels):
+            return super().render(self._redacted(event, frozenset()), channels)
         # Channels are told apart by audience, not by what it sees: even of two that see the same,
         # neither learns the names of the other's channels.
         audiences: dict[tuple[str, ...], list[str]] = {}
         for channel in channels:
-            audience = tuple(prefix for prefix in self._seen_by if channel.startswith(prefix))
+            audience = tuple(prefix for prefix in self._prefixes if channel.startswith(prefix))
             audiences.setdefault(audience, []).append(channel)
         shown = [
             (frozenset().union(*(self._seen_by[prefix] for prefix in audience)), names)

@@ -47,13 +47,15 @@ class SafeHtml(Pipeline):
             InvalidPipelines: what is allowed would let a script through, or nh3 refuses it.
         """
         super().__init__()
-        # nh3 reads some settings but not others when it is made; one that is wrong must not wait
-        # for the first event.
         try:
             self._refuse_scripts()
             cleaner = nh3.Cleaner(
                 tags=set(self.allowed_tags),
-                attributes={tag: set(names) for tag, names in self.allowed_attributes.items()},
+                # Without "*" ammonia allows `lang` and `title` everywhere.
+                attributes={
+                    "*": set(),
+                    **{tag: set(names) for tag, names in self.allowed_attributes.items()},
+                },
                 url_schemes=set(self.allowed_url_schemes),
                 link_rel=self.link_rel,
             )

@@ -108,7 +108,7 @@ def html_of(pipeline: Pipeline, **data: Any) -> Any:
     return run(pipeline, Event("a", ("b",), data))["b"]["html"]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", [*HOSTILE, "<p title=x lang=y>x"])
 def test_what_could_harm_a_reader_is_taken_out(text: str) -> None:
     read(html_of(MARKDOWN, text=text))
     read(html_of(SANITISED, html=text))
@@ -120,6 +120,33 @@ def test_no_text_gets_through_as_anything_but_allowed_html(text: str) -> None:
         read(html)
         # What a browser parses and writes again must not come to life.
         assert SANITISED.sanitise(html) == html
+
+
+prose = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [" ", "\n", "\n\n", "a", "Word", "1.", "- ", "# ", "!", "(", '"', "=", "|"]
+        ),
+        st.text(st.characters(codec="utf-8"), max_size=3),
+    ),
+    max_size=12,
+).map("".join)
+
+
+@given(text=prose)
+def test_text_without_markup_comes_out_as_markdown_has_it(text: str) -> None:
+    renderer = MARKDOWN.markdown_renderer()
+    assert html_of(MARKDOWN, text=text) == MARKDOWN.sanitise(renderer.render(text))
+
+
+@pytest.mark.parametrize(
+    "text", ['Well: it\'s "fine" (50% / 1+1=2)!', "Dear\nAnn,\n\nthanks\n\n\nBob", "É\U0001f600"]
+)
+def test_plain_text_is_not_parsed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    html = MARKDOWN.sanitise(MARKDOWN.markdown_renderer().render(text))
+    pipeline = Markdown()
+    monkeypatch.setattr(pipeline, "_render", None)
+    assert html_of(pipeline, text=text) == html
 
 
 def test_links_carry_a_rel_and_relative_ones_stay() -> None:
