@@ -92,6 +92,8 @@ def run_together(pipelines: AnyPipelines, events: Sequence[Event]) -> tuple[Resu
     """Takes events that came together through their pipelines, as a worker does it: those of a key
     that follow one another are collapsed if the pipeline of the first holds it back to gather.
 
+    Should `collapse` fail, so does this; the worker would go on with each event alone.
+
     Returns:
         A result for each event that went through the stages, in the order of the first of each.
     """

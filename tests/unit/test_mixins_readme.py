@@ -28,23 +28,21 @@ def test_the_readmes_python_runs_and_its_tests_pass(block: str) -> None:
         test()
 
 
-def test_the_readme_has_every_mixin_with_its_stage() -> None:
+def test_the_readme_has_every_mixin_with_the_one_stage_it_overrides() -> None:
     rows = re.findall(r"^\| `(\w+Mixin)` \| `(\w+)`", README, re.MULTILINE)
     assert {name for name, _ in rows} == set(formatter.mixins.__all__)
     for name, stage in rows:
         mixin = getattr(formatter.mixins, name)
-        assert getattr(mixin, stage) is not getattr(Pipeline, stage), f"{name} overrides {stage}"
+        overridden = {
+            s for s in (*STAGES, "gather") if getattr(mixin, s) is not getattr(Pipeline, s)
+        }
+        if stage == "gather":
+            # What goes for many at once may have to pass a stage by.
+            assert stage in overridden, name
+        else:
+            assert overridden == {stage}, name
 
 
 def test_the_readme_has_the_stages_in_their_order() -> None:
     section = README.split("## Pipelines")[1].split("## ")[0]
     assert tuple(re.findall(r"^\| `(\w+)` \| event", section, re.MULTILINE)) == STAGES
-
-
-def test_each_mixin_overrides_one_stage() -> None:
-    for name in formatter.mixins.__all__:
-        mixin = getattr(formatter.mixins, name)
-        overridden = {
-            s for s in (*STAGES, "gather") if getattr(mixin, s) is not getattr(Pipeline, s)
-        }
-        assert len(overridden) == 1, name
