@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from formatter import Pipeline
 from formatter.errors import InvalidPipelines
 from formatter.mixins import RenderMarkdownMixin, SanitiseHtmlMixin
+from formatter.mixins.markdown import _is_plain
 from formatter.mixins.sanitise import ALLOWED_TAGS
 from formatter.testing import run
 from pushgate import Event
@@ -122,15 +123,16 @@ def test_no_text_gets_through_as_anything_but_allowed_html(text: str) -> None:
         assert SANITISED.sanitise(html) == html
 
 
+MARKS = ["\\", "`", "*", "_", "[", "]", "<", ">", "&", "~", "~~"]
+TURNS = [" ", "\n", "\n\n", "a", "Word", "1.", "- ", "# ", "!", "(", '"', "=", "|"]
 prose = st.lists(
-    st.one_of(
-        st.sampled_from(
-            [" ", "\n", "\n\n", "a", "Word", "1.", "- ", "# ", "!", "(", '"', "=", "|"]
-        ),
-        st.text(st.characters(codec="utf-8"), max_size=3),
-    ),
-    max_size=12,
+    st.sampled_from(TURNS) | st.text(st.characters(codec="utf-8"), max_size=3), max_size=12
 ).map("".join)
+
+
+@pytest.mark.parametrize("mark", [*MARKS, "&amp;", "![", "](x)"])
+def test_every_sign_markdown_knows_is_left_to_it(mark: str) -> None:
+    assert not _is_plain(f"a {mark}b{mark}")
 
 
 @given(text=prose)
