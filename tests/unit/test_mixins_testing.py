@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import pytest
 
-from formatter import Pipeline, Pipelines, TransientError
+from formatter import Pipeline, Pipelines, TransientError, cpu_heavy
 from formatter.errors import InvalidPipelines
 from formatter.mixins import RedactMixin
 from formatter.testing import run, run_together
@@ -28,6 +29,12 @@ class Collapsing(Pipeline):
 class Failing(Pipeline):
     def enrich(self, event: Event) -> Event:
         raise TransientError("later")
+
+
+class Heavy(Pipeline):
+    @cpu_heavy
+    def transform(self, event: Event) -> Event:
+        return super().transform(event).with_data({"process": os.getpid()})
 
 
 def numbered(n: int, channel: str = "thread:1", type: str = "reply.created") -> Event:
@@ -64,6 +71,10 @@ def test_what_a_stage_raises_reaches_the_test() -> None:
         run(Failing, numbered(1))
     with pytest.raises(InvalidPipelines):
         run("no_such_module_at_all", numbered(1))
+
+
+def test_a_heavy_stage_runs_in_place() -> None:
+    assert run(Heavy, numbered(1))["thread:1"]["process"] == os.getpid()
 
 
 def test_events_that_came_together_are_collapsed_by_key() -> None:
