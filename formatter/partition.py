@@ -35,7 +35,6 @@ from pushgate import (
     LeaseLost,
     Outcome,
     PushgateError,
-    tombstone_of,
 )
 from pushgate.job_queue import FROM_THE_START
 
@@ -321,7 +320,13 @@ class Partition:
         attempts = attempts or job.attempts
         self._audience.ended(event, "dead", attempts, seconds_since(event))
         logger.error("dead after %d attempts: %s", attempts, reason[:500], extra=about(event))
-        return _Burial(job.entry_id, reason[:2000], (tombstone_of(event),))
+        try:
+            frames = self._attempts.pipeline_of(event).gone(event)
+        except Exception:
+            # The boundary of a job, as above.
+            logger.exception("no tombstone could be made", extra=about(event))
+            frames = ()
+        return _Burial(job.entry_id, reason[:2000], frames)
 
     def _end(self, ended: _Ended) -> None:
         if not self._ended:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from pushgate import Event, Frame, frame_of
+from pushgate import Event, Frame, frame_of, tombstone_of
 
 STAGES = ("admit", "enrich", "transform", "route", "render")
 
@@ -114,3 +114,9 @@ class Pipeline:
     def render(self, event: Event, channels: tuple[str, ...]) -> tuple[Frame, ...]:
         """Makes the frames, once, for everybody."""
         return (frame_of(event, channels),)
+
+    def gone(self, event: Event) -> tuple[Frame, ...]:
+        """Makes the frames that stand for an event given up, so that who shows its object looks
+        again: `event: gone` on the event's own channels.
+        """
+        return (tombstone_of(event),)

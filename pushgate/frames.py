@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pushgate import json_codec
 from pushgate.channels import check_channel
 from pushgate.errors import FrameTooLarge, InvalidEvent
-from pushgate.event import Event
+from pushgate.event import MAX_CHANNELS, Event
 
 MAX_FRAME_BYTES = 256 * 1024
 """Four times what an event may bring: room for what a pipeline makes of it, none for a runaway."""
@@ -39,7 +39,7 @@ def frame_of(event: Event, channels: tuple[str, ...] | None = None) -> Frame:
 
     Raises:
         InvalidChannel: a channel's name breaks the rule.
-        InvalidEvent: no channel at all, or data that a stage made has no JSON form.
+        InvalidEvent: no channel at all or too many, or data that a stage made has no JSON form.
         FrameTooLarge: it is above `MAX_FRAME_BYTES`.
     """
     if channels is None or channels is event.channels:
@@ -48,18 +48,24 @@ def frame_of(event: Event, channels: tuple[str, ...] | None = None) -> Frame:
         raise InvalidEvent(f"event {event.id}: a frame needs at least one channel")
     else:
         channels = tuple(check_channel(name) for name in dict.fromkeys(channels))
+        if len(channels) > MAX_CHANNELS:
+            raise InvalidEvent(
+                f"event {event.id}: {len(channels)} channels for a frame; use 1 to {MAX_CHANNELS}"
+            )
     return _frame(event, event.type, channels, event.data_json)
 
 
-def tombstone_of(event: Event) -> Frame:
+def tombstone_of(event: Event, channels: tuple[str, ...] | None = None) -> Frame:
     """Makes the frame that stands where an event's would have been: `event: gone`.
 
     It says which event, of which object and type, could not be made into a frame, so that whoever
     shows that object looks again.
+
+    Args:
+        event: which.
+        channels: who gets it, some of the event's own; all of them when not given.
     """
-    return _frame(
-        event, "gone", event.channels, f'{{"type":{json_codec.encode_string(event.type)}}}'
-    )
+    return _frame(event, "gone", channels or event.channels, f'{{"type":"{event.type}"}}')
 
 
 def _frame(event: Event, name: str, channels: tuple[str, ...], data_json: str) -> Frame:

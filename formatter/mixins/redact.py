@@ -8,7 +8,7 @@ from typing import Any
 from formatter.errors import InvalidPipelines
 from formatter.mixins.needs import checked_texts, texts
 from formatter.pipeline import Pipeline
-from pushgate import Event, Frame
+from pushgate import Event, Frame, tombstone_of
 from pushgate.event import RESERVED_DATA_NAMES
 
 
@@ -78,8 +78,21 @@ class RedactMixin(Pipeline):
 
     def render(self, event: Event, channels: tuple[str, ...]) -> tuple[Frame, ...]:
         """See the class."""
+        frames: tuple[Frame, ...] = ()
+        for seen, names in self._audiences_of(channels):
+            frames += super().render(self._redacted(event, seen), names)
+        return frames
+
+    def gone(self, event: Event) -> tuple[Frame, ...]:
+        """See `Pipeline.gone`: to each audience in a frame that names its own channels."""
+        return tuple(tombstone_of(event, names) for _, names in self._audiences_of(event.channels))
+
+    def _audiences_of(
+        self, channels: tuple[str, ...]
+    ) -> list[tuple[frozenset[str], tuple[str, ...]]]:
+        """The private fields that are seen and the channels they are seen on, the most first."""
         if not any(channel.startswith(self._prefixes) for channel in channels):
-            return super().render(self._redacted(event, frozenset()), channels)
+            return [(frozenset(), channels)]
         # Channels are told apart by audience, not by what it sees: even of two that see the same,
         # neither learns the names of the other's channels.
         audiences: dict[tuple[str, ...], list[str]] = {}
@@ -87,14 +100,11 @@ class RedactMixin(Pipeline):
             audience = tuple(prefix for prefix in self._prefixes if channel.startswith(prefix))
             audiences.setdefault(audience, []).append(channel)
         shown = [
-            (frozenset().union(*(self._seen_by[prefix] for prefix in audience)), names)
+            (frozenset().union(*(self._seen_by[prefix] for prefix in audience)), tuple(names))
             for audience, names in audiences.items()
         ]
         shown.sort(key=lambda entry: -len(entry[0]))
-        frames: tuple[Frame, ...] = ()
-        for seen, names in shown:
-            frames += super().render(self._redacted(event, seen), tuple(names))
-        return frames
+        return shown
 
     def _redacted(self, event: Event, seen: frozenset[str]) -> Event:
         """The event for who sees these of the private fields."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushgate import Event, FrameTooLarge, InvalidChannel, frame_of, tombstone_of
+from pushgate import Event, FrameTooLarge, InvalidChannel, InvalidEvent, frame_of, tombstone_of
 from pushgate.frames import MAX_FRAME_BYTES
 
 
@@ -43,6 +43,8 @@ def test_a_frame_may_go_to_other_channels_than_the_event() -> None:
     assert b'"channels":["forum:7","thread:1"]' in frame_of(event, ("forum:7", "thread:1")).data
     with pytest.raises(InvalidChannel):
         frame_of(event, ("forum 7",))
+    with pytest.raises(InvalidEvent, match="17 channels"):
+        frame_of(event, tuple(f"user:{n}" for n in range(17)))
 
 
 def test_an_event_that_was_read_has_the_frame_of_the_one_that_was_written() -> None:

@@ -18,7 +18,7 @@ from formatter.mixins import (
     RouteMixin,
 )
 from formatter.testing import run
-from pushgate import Event
+from pushgate import Event, tombstone_of
 
 
 class Comment(RedactMixin, Pipeline):
@@ -200,3 +200,16 @@ def test_what_cannot_be_kept_is_refused_at_start(
 ) -> None:
     with pytest.raises(InvalidPipelines, match=f"^Wrong.*{named}"):
         type("Wrong", (*bases, Pipeline), attributes)()
+
+
+def test_a_tombstone_does_not_name_other_audiences_channels() -> None:
+    event = Event("comment.created", ("thread:1", "staff:1", "moderators:1"), {})
+    frames = Comment().gone(event)
+    assert sorted(frame.channels for frame in frames) == [
+        ("moderators:1",),
+        ("staff:1",),
+        ("thread:1",),
+    ]
+    assert all(frame.data.startswith(b"event: gone\n") for frame in frames)
+    alone = Event("a", ("thread:1",), {})
+    assert Comment().gone(alone) == (tombstone_of(alone),)
