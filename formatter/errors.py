@@ -18,6 +18,10 @@ class TransientError(FormatterError):
     """
 
 
+class EventExpired(FormatterError):
+    """A stage found the event too old to be worth a frame: the job ends, booked as expired."""
+
+
 class DeadlineExceeded(TransientError):
     """An event's stages, or a call into another process, took longer than they may."""
 

@@ -41,7 +41,7 @@ class Observer:
 
         Args:
             event: None when the job's body was none.
-            outcome: `published`, `suppressed` or `dead`.
+            outcome: `published`, `suppressed`, `expired` or `dead`.
             attempts: how often it was tried.
             seconds_since_event: from the event's `at` to now; 0 without an event.
         """

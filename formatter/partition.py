@@ -22,7 +22,7 @@ import redis
 from gevent.event import Event as Flag
 
 from formatter.attempt import SUSPECT_ATTEMPTS, Attempts
-from formatter.errors import TransientError
+from formatter.errors import EventExpired, TransientError
 from formatter.lanes import Lane, Lanes
 from formatter.logs import about
 from pushgate import (
@@ -58,7 +58,7 @@ FINISH_BYTES = 1024 * 1024
 
 Answer = TypeVar("Answer")
 
-PUBLISHED, SUPPRESSED = Outcome.PUBLISHED, Outcome.SUPPRESSED
+PUBLISHED, SUPPRESSED, EXPIRED = Outcome.PUBLISHED, Outcome.SUPPRESSED, Outcome.EXPIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +279,8 @@ class Partition:
         self._audience.began(event, attempts)
         try:
             frames = self._attempts.run(event, self._attempts.pipeline_of(event), job.attempts)
+        except EventExpired:
+            return (self._finished(job, event, (), attempts, EXPIRED),)
         except TransientError as error:
             # Claims count as attempts, but who died with them may have died of something else.
             if attempts >= MOST_ATTEMPTS and lane.tries > 1:
@@ -309,9 +311,14 @@ class Partition:
         return (*ended, self._finished(job, event, frames, job.attempts))
 
     def _finished(
-        self, job: Job, event: Event, frames: tuple[Frame, ...], attempts: int
+        self,
+        job: Job,
+        event: Event,
+        frames: tuple[Frame, ...],
+        attempts: int,
+        without_frames: Outcome = SUPPRESSED,
     ) -> Finished:
-        outcome = PUBLISHED if frames else SUPPRESSED
+        outcome = PUBLISHED if frames else without_frames
         if self._tells_ended:
             self._audience.ended(event, outcome.value, attempts, seconds_since(event))
         return Finished(job.entry_id, frames, outcome)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from formatter.errors import EventExpired
 from formatter.pipeline import Pipeline
 from formatter.registry import Pipelines, load_pipelines
 from pushgate import Event, Frame
@@ -85,7 +86,7 @@ def run(pipelines: AnyPipelines, event: Event) -> Result:
         Exception: what a stage raises; in the worker a `TransientError` means another attempt, any
             other a dead letter.
     """
-    return Result(_chooser(pipelines)(event).run(event))
+    return _run(_chooser(pipelines)(event), event)
 
 
 def run_together(pipelines: AnyPipelines, events: Sequence[Event]) -> tuple[Result, ...]:
@@ -111,8 +112,15 @@ def run_together(pipelines: AnyPipelines, events: Sequence[Event]) -> tuple[Resu
                 while lane and pipeline_of(lane[0]) is pipeline:
                     gathered.append(lane.pop(0))
             event = pipeline.collapse(gathered) if len(gathered) > 1 else first
-            results[first.id] = Result(pipeline.run(event))
+            results[first.id] = _run(pipeline, event)
     return tuple(results[event.id] for event in events if event.id in results)
+
+
+def _run(pipeline: Pipeline, event: Event) -> Result:
+    try:
+        return Result(pipeline.run(event))
+    except EventExpired:
+        return Result(())
 
 
 def _chooser(pipelines: AnyPipelines) -> Callable[[Event], Pipeline]:

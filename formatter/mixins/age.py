@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from formatter.errors import InvalidPipelines
+from formatter.errors import EventExpired, InvalidPipelines
 from formatter.mixins.needs import needed
 from formatter.pipeline import Pipeline
 from pushgate import Event
 
 
 class DropOldMixin(Pipeline):
-    """Drops an event that comes too late, after an outage say.
+    """Drops an event that comes too late, after an outage say; it is booked as expired.
 
     The event's `at` is compared with this machine's clock: allow for what clocks differ.
 
@@ -36,6 +36,12 @@ class DropOldMixin(Pipeline):
         self._longest_age = timedelta(seconds=seconds)
 
     def admit(self, event: Event) -> bool:
-        """See the class."""
+        """See the class.
+
+        Raises:
+            EventExpired: it comes too late.
+        """
         age = datetime.now(UTC) - datetime.fromisoformat(event.at)
-        return age <= self._longest_age and super().admit(event)
+        if age > self._longest_age:
+            raise EventExpired(f"event {event.id}: {age.total_seconds():.0f} s old")
+        return super().admit(event)

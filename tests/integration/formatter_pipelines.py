@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from formatter import Pipeline, TransientError
+from formatter.mixins import DropOldMixin
 from pushgate import Event
 
 
@@ -91,7 +92,14 @@ class FloodPipeline(Pipeline):
         return event.with_data({"html": "x" * 100_000_000})
 
 
+class TypingPipeline(DropOldMixin, Pipeline):
+    """Says who is typing now."""
+
+    longest_age_seconds = 10
+
+
 pipelines = {
+    "typing.": TypingPipeline,
     "burst.": BurstPipeline,
     "no_collapse.": NoCollapsePipeline,
     "endless_wait.": EndlessWaitPipeline,

@@ -281,6 +281,16 @@ def test_a_dropped_event_is_booked_as_suppressed(site: Site) -> None:
     assert site.ledger().suppressed == 1
 
 
+def test_an_event_that_comes_too_late_is_booked_as_expired(site: Site) -> None:
+    site.put(Event("typing.now", ("thread:0",), {"number": 0}, at="2026-01-01T00:00:00Z"))
+    site.put(Event("typing.now", ("thread:0",), {"number": 1}))
+    site.start_worker()
+    site.wait_until_done()
+    assert numbers_by_channel(site.frames()) == {"thread:0": [1]}
+    assert site.ledger().expired == 1
+    assert site.ledger().balances
+
+
 def test_partitions_are_shared_evenly_and_move_when_a_worker_dies(site: Site) -> None:
     first = site.start_worker()
     site.wait_until(lambda: list(site.holders().values()) == [4], "one worker holds all")
