@@ -69,6 +69,11 @@ class Worker:
         """The names of the partitions held."""
         return set(self._held)
 
+    @property
+    def jobs_in_flight(self) -> int:
+        """How many jobs are claimed and not finished."""
+        return in_flight(self._held.values())
+
     def run(self) -> None:
         """Works until `stop`, then gives everything back.
 
