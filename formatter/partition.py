@@ -24,7 +24,7 @@ from gevent.event import Event as Flag
 from formatter.attempt import SUSPECT_ATTEMPTS, Attempts
 from formatter.errors import EventExpired, TransientError
 from formatter.lanes import Lane, Lanes
-from formatter.logs import about
+from formatter.logs import about, working_on
 from pushgate import (
     Event,
     Finished,
@@ -224,6 +224,7 @@ class Partition:
                 return False
             lane.attempts = job.attempts
         ended = self._attempt(lane, together)
+        working_on.set(None)
         if ended is None or self.lost:
             return False
         self._end(ended)
@@ -276,6 +277,7 @@ class Partition:
             if ended is not None:
                 return ended
         lane.tries += 1
+        working_on.set((event, attempts))
         self._audience.began(event, attempts)
         try:
             frames = self._attempts.run(event, self._attempts.pipeline_of(event), job.attempts)
@@ -301,6 +303,7 @@ class Partition:
         try:
             pipeline = self._attempts.pipeline_of(last)
             event = pipeline.collapse([event for _, event in jobs])
+            working_on.set((event, job.attempts))
             self._audience.began(event, job.attempts)
             frames = self._attempts.run(event, pipeline, job.attempts)
         except Exception:
