@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Sequence
 
@@ -98,8 +99,17 @@ class TypingPipeline(DropOldMixin, Pipeline):
     longest_age_seconds = 10
 
 
+class SpeakingPipeline(Pipeline):
+    """Logs what users say, as a site may."""
+
+    def transform(self, event: Event) -> Event:
+        logging.getLogger("mysite.pipelines").info("they say %s", event.data["text"])
+        return event
+
+
 pipelines = {
     "typing.": TypingPipeline,
+    "speaking.": SpeakingPipeline,
     "burst.": BurstPipeline,
     "no_collapse.": NoCollapsePipeline,
     "endless_wait.": EndlessWaitPipeline,
