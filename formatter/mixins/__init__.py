@@ -2,6 +2,7 @@
 
 from formatter.mixins.age import DropOldMixin
 from formatter.mixins.flags import FlagMixin
+from formatter.mixins.http import EnrichByHttpMixin
 from formatter.mixins.markdown import RenderMarkdownMixin
 from formatter.mixins.permalink import PermalinkMixin
 from formatter.mixins.redact import RedactMixin
@@ -11,6 +12,7 @@ from formatter.mixins.template import RenderTemplateMixin
 
 __all__ = [
     "DropOldMixin",
+    "EnrichByHttpMixin",
     "FlagMixin",
     "PermalinkMixin",
     "RedactMixin",
