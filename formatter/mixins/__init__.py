@@ -1,6 +1,7 @@
 """Mixins worth having: each overrides one stage and lists what it needs from its host."""
 
 from formatter.mixins.age import DropOldMixin
+from formatter.mixins.collapse import CollapseBurstsMixin
 from formatter.mixins.flags import FlagMixin
 from formatter.mixins.http import EnrichByHttpMixin
 from formatter.mixins.markdown import RenderMarkdownMixin
@@ -11,6 +12,7 @@ from formatter.mixins.sanitise import SanitiseHtmlMixin
 from formatter.mixins.template import RenderTemplateMixin
 
 __all__ = [
+    "CollapseBurstsMixin",
     "DropOldMixin",
     "EnrichByHttpMixin",
     "FlagMixin",
