@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ SECONDS_BETWEEN = 60.0
 
 
 class SeldomWarning:
-    """Counts what happens and warns of it at most once in `SECONDS_BETWEEN`.
+    """Counts what happens and warns of it at most once in `SECONDS_BETWEEN`. For threads, too.
 
     Args:
         what: what happens, in the plural: `events passed without author`.
@@ -27,13 +28,17 @@ class SeldomWarning:
         self._what = what
         self._clock = clock
         self._told = 0
+        self._lock = threading.Lock()
         self._quiet_until = 0.0
 
     def note(self, why: object) -> None:
         """It happened once more; `why` is told when it is the one that is logged."""
-        self.count += 1
         now = self._clock()
-        if now >= self._quiet_until:
+        with self._lock:
+            self.count += 1
+            if now < self._quiet_until:
+                return
             self._quiet_until = now + SECONDS_BETWEEN
-            logger.warning("%s: %d more, the last: %s", self._what, self.count - self._told, why)
+            more = self.count - self._told
             self._told = self.count
+        logger.warning("%s: %d more, the last: %s", self._what, more, why)
