@@ -255,12 +255,12 @@ class Partition:
                 self._ready.make_ready_later(lane, seconds)
                 return 0
             return 1
-        together = 0
-        for job, event in lane.jobs:
+        together = 1
+        for job, later in islice(lane.jobs, 1, MOST_GATHERED):
             if (
-                together == MOST_GATHERED
-                or job.attempts >= SUSPECT_ATTEMPTS
-                or self._attempts.pipeline_of(event) is not pipeline
+                job.attempts >= SUSPECT_ATTEMPTS
+                or self._attempts.pipeline_of(later) is not pipeline
+                or not pipeline.joins(event, later)
             ):
                 break
             together += 1

@@ -85,11 +85,16 @@ class Pipeline:
         """
         return 0.0
 
+    def joins(self, first: Event, event: Event) -> bool:
+        """Says whether an event may become one with the first that `gather` held back."""
+        return True
+
     def collapse(self, events: Sequence[Event]) -> Event:
         """Makes one event of those that were gathered, the first of them held back by `gather`.
 
-        All are of one key and came one after the other. The one goes through the stages for all of
-        them; the jobs of the others end as suppressed in the same step as its own.
+        All are of one key, came one after the other, and `joins` let each in. The one goes through
+        the stages for all of them; the jobs of the others end as suppressed in the same step as its
+        own.
         """
         raise NotImplementedError(
             f"{type(self).__name__} gathers events and does not collapse them"

@@ -109,7 +109,7 @@ def run_together(pipelines: AnyPipelines, events: Sequence[Event]) -> tuple[Resu
             pipeline = pipeline_of(first)
             gathered = [first]
             if pipeline.gather(first) > 0:
-                while lane and pipeline_of(lane[0]) is pipeline:
+                while lane and pipeline_of(lane[0]) is pipeline and pipeline.joins(first, lane[0]):
                     gathered.append(lane.pop(0))
             event = pipeline.collapse(gathered) if len(gathered) > 1 else first
             results[first.id] = _run(pipeline, event)

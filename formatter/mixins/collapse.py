@@ -135,7 +135,7 @@ class CollapseBurstsMixin(Pipeline):
         return max(seconds, held, AT_ONCE_SECONDS)
 
     def joins(self, first: Event, event: Event) -> bool:
-        """Says whether an event may become one with the first that was held back."""
+        """See the class."""
         return event.type in self._burst_types and event.channels == first.channels
 
     def collapse(self, events: Sequence[Event]) -> Event:
