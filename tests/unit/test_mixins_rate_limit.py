@@ -168,3 +168,13 @@ def test_no_more_than_allowed_pass_in_any_window_and_no_fewer(
         assert recent.take(key, now) == (in_window < amount)
         if in_window < amount:
             passed[key].append(now)
+
+
+def test_beyond_the_bound_the_key_that_was_quiet_longest_is_forgotten() -> None:
+    recent = RecentEvents(2, 1.0, 2 * KEY_BYTES + 3 * TIME_BYTES)
+    assert recent.take("busy", 0.0)
+    assert recent.take("quiet", 0.1)
+    assert recent.take("busy", 0.2)
+    assert recent.take("new", 0.3)
+    assert not recent.take("busy", 0.4)
+    assert recent.take("quiet", 0.4)
