@@ -306,6 +306,8 @@ class Partition:
             working_on.set((event, job.attempts))
             self._audience.began(event, job.attempts)
             frames = self._attempts.run(event, pipeline, job.attempts)
+        except EventExpired:
+            return tuple(self._finished(j, e, (), j.attempts, EXPIRED) for j, e in jobs)
         except Exception:
             # The boundary of a job: the head of the lane goes on alone, and the others after it.
             logger.exception("%d events could not be collapsed", len(jobs), extra=about(last))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from formatter.errors import InvalidPipelines
+from formatter.errors import EventExpired, InvalidPipelines
 from formatter.mixins.figures import check_number
 from formatter.mixins.needs import needed, texts
 from formatter.pipeline import Pipeline
@@ -142,9 +142,9 @@ class CollapseBurstsMixin(Pipeline):
         """See the class. Of events of other types, or channels, nothing is lost either."""
         # They are as good as shown: while as many come, they are gathered from the first on.
         self._remember(events[0], self._clock() + self.burst_seconds, len(events))
-        admitted = [event for event in events if self.admit(event)]
+        admitted = [event for event in events if self._admits(event)]
         if len(admitted) < 2:
-            # The one goes as it is; of none, the last is asked again and dropped for all.
+            # The one goes as it is; of none, the last is asked again and ends for all.
             return admitted[0] if admitted else events[-1]
         last = admitted[-1]
         return Event(
@@ -170,6 +170,12 @@ class CollapseBurstsMixin(Pipeline):
     def transform(self, event: Event) -> Event:
         """Lets past what stands for others."""
         return event if event.type == self.burst_type else super().transform(event)
+
+    def _admits(self, event: Event) -> bool:
+        try:
+            return self.admit(event)
+        except EventExpired:
+            return False
 
     def _remember(self, event: Event, ends_at: float, passed: int) -> None:
         hot = (event.key, event.channels)

@@ -8,6 +8,7 @@ from formatter import Pipeline
 from formatter.mixins import (
     CollapseBurstsMixin,
     DarktimeMixin,
+    DropOldMixin,
     EnrichByHttpMixin,
     RateLimitMixin,
     RedactMixin,
@@ -37,4 +38,12 @@ class TypingPipeline(RateLimitMixin, Pipeline):
     rate_limit = "3/hour"
 
 
-pipelines = {"comment.": CommentPipeline, "typing.": TypingPipeline}
+class ViewPipeline(CollapseBurstsMixin, DropOldMixin, Pipeline):
+    """Collapses what is not too old."""
+
+    burst_types = ("view.counted",)
+    burst_type = "view.burst"
+    longest_age_seconds = 3600
+
+
+pipelines = {"view.": ViewPipeline, "comment.": CommentPipeline, "typing.": TypingPipeline}

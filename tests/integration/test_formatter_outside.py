@@ -180,6 +180,16 @@ def test_events_above_a_rate_are_booked_as_suppressed(site: Site) -> None:
     assert site.ledger().suppressed == 14
 
 
+def test_a_burst_that_has_grown_too_old_is_booked_as_expired(site: Site) -> None:
+    long_ago = "2020-01-01T00:00:00Z"
+    site.put(*[Event("view.counted", ("thread:1",), {}, at=long_ago) for _ in range(50)])
+    site.formatter.start()
+    site.wait_until_done()
+    assert site.frames() == []
+    assert site.ledger().expired == 50
+    assert "could not be collapsed" not in site.formatter.log.read_text()
+
+
 def test_a_formatter_that_copies_and_counts_ends_at_once(site: Site) -> None:
     site.put(*comments(20), *[Event("typing.now", ("thread:9",), {}) for n in range(5)])
     site.formatter.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from formatter import Pipeline
-from formatter.errors import InvalidPipelines
-from formatter.mixins import CollapseBurstsMixin
+from formatter.errors import EventExpired, InvalidPipelines
+from formatter.mixins import CollapseBurstsMixin, DropOldMixin
 from formatter.mixins.collapse import AT_ONCE_SECONDS
 from pushgate import Event, Frame
 
@@ -225,6 +226,20 @@ def test_when_none_is_admitted_there_is_no_frame() -> None:
     clock = Clock()
     collapsing = pipeline(clock)
     assert collapsing.run(collapsing.collapse(comments(3, clock, secret=True))) == ()
+
+
+def test_what_has_grown_too_old_is_not_counted() -> None:
+    class Aging(CollapseBurstsMixin, DropOldMixin, Pipeline):
+        burst_types = (CREATED,)
+        burst_type = "comment.burst"
+        longest_age_seconds = 3600
+
+    clock = Clock(time.time())
+    long_ago = comments(3, Clock(clock.now - 7200))
+    pipeline = Aging()
+    assert pipeline.collapse([*long_ago, *comments(2, clock)]).data["count"] == 2
+    with pytest.raises(EventExpired):
+        pipeline.run(pipeline.collapse(long_ago))
 
 
 def test_other_types_and_channels_are_told_of_when_they_come_along() -> None:
