@@ -159,8 +159,9 @@ class Worker:
 
     def _drain(self) -> None:
         give_up_at = time.monotonic() + DRAIN_SECONDS
-        for partition in list(self._held.values()):
-            partition.leave()
+        # Side by side and within the deadline: without Redis nobody can give anything back.
+        leaving = [gevent.spawn(partition.leave) for partition in self._held.values()]
+        gevent.joinall(leaving, timeout=DRAIN_SECONDS)
         while in_flight(self._held.values()) and time.monotonic() < give_up_at:
             self._drained.clear()
             self._drained.wait(WAIT_SECONDS / 10)

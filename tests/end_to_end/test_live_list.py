@@ -132,6 +132,20 @@ def test_after_a_gap_it_fetches_its_own_part_of_the_page(
     assert page.evaluate("kept === document.querySelector('live-list')")
 
 
+def test_a_burst_has_the_list_fetched_anew(
+    context: BrowserContext, gateway: ScriptedGateway
+) -> None:
+    page, stream = show(
+        context, gateway, page_of(item(1, "one"), attributes='bursts="comment.burst"')
+    )
+    gateway.pages["/list"] = page_of(*[item(n, f"comment {n}") for n in range(1, 6)])
+    stream.send(101, "", 0, number=9, type="comment.burst")
+    stream.send(102, "", 0, number=9, type="comment.burst")
+    texts(page, *[f"comment {n}" for n in range(1, 6)])
+    stream.send(103, "six", 1, number=6)
+    texts(page, *[f"comment {n}" for n in range(1, 6)], "six")
+
+
 def test_without_an_address_it_fetches_its_own_page(
     context: BrowserContext, gateway: ScriptedGateway
 ) -> None:

@@ -74,6 +74,11 @@ class LiveConnection {
     return this.#seat.cursor;
   }
 
+  /** Has the page read its data anew, as after a gap. */
+  readAnew() {
+    this.#mend({ reason: "asked", cursor: this.cursor });
+  }
+
   /** Ends the connection for good. */
   close() {
     this.#closed = true;

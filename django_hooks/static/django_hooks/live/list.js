@@ -15,6 +15,8 @@
 //   inserts   types that add an item; without it, those that end in ".created"
 //   removes   types that take it away; without it, those that end in ".deleted"
 //             every other type fills the slots of the item that is there
+//   bursts    types that stand for many events at once; the list is fetched anew, after a pause
+//             drawn at random, for all of a busy channel's pages are told together
 //   order     "append" (the usual) or "prepend": where a new item goes
 //   most      how many items are kept; the oldest go first
 //   refetch   address of a page with this list on it, of the page's own origin, for after a gap;
@@ -30,17 +32,20 @@
 import { connect } from "./connection.js";
 import { fill, hasSlots } from "./slots.js";
 
+const BURST_PAUSE_MS = 2000;
+
 /** The element; live.js names it. */
 export class LiveList extends HTMLElement {
   #connection = null;
   #cursor = null;
+  #burstTimer = 0;
 
   connectedCallback() {
     this.#connection = connect({
       gateway: this.getAttribute("gateway") ?? "",
       cursor: this.#cursor ?? this.getAttribute("cursor") ?? "",
       channels: this.#words("channels"),
-      types: this.#words("types"),
+      types: [...this.#words("types"), ...this.#words("bursts")],
       pauseHidden: this.hasAttribute("pause-hidden"),
       share: !this.hasAttribute("no-share"),
       credentials: this.hasAttribute("credentials"),
@@ -55,6 +60,8 @@ export class LiveList extends HTMLElement {
     this.#cursor = this.#connection?.cursor ?? null;
     this.#connection?.close();
     this.#connection = null;
+    clearTimeout(this.#burstTimer);
+    this.#burstTimer = 0;
   }
 
   get #items() {
@@ -73,6 +80,10 @@ export class LiveList extends HTMLElement {
     const event = new CustomEvent("live-event", { detail: item, bubbles: true, cancelable: true });
     if (!this.dispatchEvent(event)) return;
     const { type, data } = item;
+    if (this.#words("bursts").includes(type)) {
+      this.#readAnewSoon();
+      return;
+    }
     const shown = [...this.#items.children].find(({ dataset }) => dataset.key === data.object);
     if (this.#does("removes", type, ".deleted")) shown?.remove();
     else if (shown) this.#update(shown, data);
@@ -101,6 +112,13 @@ export class LiveList extends HTMLElement {
     const most = Number(this.getAttribute("most")) || Infinity;
     const all = [...items.children].filter(isItem);
     if (all.length > most) (isPrepended ? all.at(-1) : first).remove();
+  }
+
+  #readAnewSoon() {
+    this.#burstTimer ||= setTimeout(() => {
+      this.#burstTimer = 0;
+      this.#connection.readAnew();
+    }, Math.random() * BURST_PAUSE_MS);
   }
 
   async #refetch() {
