@@ -4,7 +4,7 @@
 | key | type | holds |
 |---|---|---|
 | `jobs:<p>` | stream | jobs of partition p, first to last |
-| `lease:<name>` | string, expires | `<token>:<owner>`; the name is a partition's or `relay` |
+| `lease:<name>` | string, expires | `<token>:<owner>`; the name is a partition's, `relay` or `publisher:<name>` |
 | `fence` | hash | lease name -> the last fencing token given out |
 | `workers` | sorted set | formatter processes by when they were last seen (ms) |
 | `claimed` | hash | partition -> the last job claimed; it and those before were claimed once |
@@ -20,6 +20,10 @@
 | `relay_wake` | list | holds one element when rows are waiting |
 | `revoked` | stream, expires | which tokens are void; see `pushgate.revocation` |
 | `ledger` | hash | the books; see `pushgate.ledger` |
+| `publishers` | hash | publisher's name -> its cursor; see `pushgate.positions` |
+| `publisher:<name>` | hash | a publisher's books |
+| `dead:<name>` | stream | what a publisher gave up, with the reason |
+| `again:<name>` | stream | dead letters that the publisher is to send again |
 """
 
 from __future__ import annotations
@@ -54,6 +58,9 @@ class Keys:
         self._lease = prefix + "lease:"
         self._put = prefix + "put:"
         self._channel = prefix + "channel:"
+        self._publisher = prefix + "publisher:"
+        self._dead_of = prefix + "dead:"
+        self._again = prefix + "again:"
         self.fence = prefix + "fence"
         self.workers = prefix + "workers"
         self.claimed = prefix + "claimed"
@@ -67,13 +74,14 @@ class Keys:
         self.relay_wake = prefix + "relay_wake"
         self.revoked = prefix + "revoked"
         self.ledger = prefix + "ledger"
+        self.publishers = prefix + "publishers"
 
     def jobs(self, partition: int) -> str:
         """The stream of one partition's jobs."""
         return f"{self._jobs}{partition}"
 
     def lease(self, name: str) -> str:
-        """Who holds the lease `name`: a partition's number or `relay`."""
+        """Who holds the lease `name`: a partition's number, `relay` or `publisher:<name>`."""
         return self._lease + name
 
     def put(self, event_id: str) -> str:
@@ -83,3 +91,15 @@ class Keys:
     def channel(self, name: str) -> str:
         """The history of one channel."""
         return self._channel + name
+
+    def publisher(self, name: str) -> str:
+        """The books of one publisher."""
+        return self._publisher + name
+
+    def dead_of(self, name: str) -> str:
+        """What one publisher gave up."""
+        return self._dead_of + name
+
+    def again(self, name: str) -> str:
+        """Dead letters that one publisher is to send again."""
+        return self._again + name
