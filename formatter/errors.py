@@ -55,6 +55,10 @@ class InvalidPipelines(FormatterError, ValueError):
     """The module named with `--pipelines` does not say which pipelines there are."""
 
 
+class InvalidPublishers(FormatterError, ValueError):
+    """The module named with `--pipelines` has publishers that cannot be started."""
+
+
 def _how_it_ended(returncode: int | None) -> str:
     if returncode is None:
         return "an exit status that nobody saw"

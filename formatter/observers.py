@@ -61,6 +61,18 @@ class Observer:
     def refused(self, partition: str) -> None:
         """A write was refused because the partition is another's."""
 
+    def sent(self, publisher: str, items: int, seconds: float) -> None:
+        """A publisher's consumer took items, as one sending."""
+
+    def failed(self, publisher: str, error: Exception) -> None:
+        """A sending failed; its items are sent again, or are dead."""
+
+    def dead(self, publisher: str, items: int) -> None:
+        """A publisher gave items up."""
+
+    def lag(self, publisher: str, seconds: float) -> None:
+        """The age of the oldest frame that a publisher has not done with; 0 when there is none."""
+
 
 _HOOKS = tuple(name for name in vars(Observer) if not name.startswith("_"))
 

@@ -4,7 +4,7 @@
 | key | type | holds |
 |---|---|---|
 | `jobs:<p>` | stream | jobs of partition p, first to last |
-| `lease:<name>` | string, expires | `<token>:<owner>`; the name is a partition's, `relay` or `publisher:<name>` |
+| `lease:<name>` | string, expires | `<token>:<owner>`; of a partition, `relay` or a publisher |
 | `fence` | hash | lease name -> the last fencing token given out |
 | `workers` | sorted set | formatter processes by when they were last seen (ms) |
 | `claimed` | hash | partition -> the last job claimed; it and those before were claimed once |

@@ -278,7 +278,9 @@ def item_of(entry_id: bytes, fields: dict[bytes, bytes]) -> DeadItem:
 
 def _entry_of(entry_id: bytes, pairs: list[bytes]) -> LogEntry:
     fields = _fields(pairs)
-    return LogEntry(entry_id.decode(), tuple(fields[b"channels"].decode().split()), fields[b"frame"])
+    return LogEntry(
+        entry_id.decode(), tuple(fields[b"channels"].decode().split()), fields[b"frame"]
+    )
 
 
 def _fields(pairs: list[bytes]) -> dict[bytes, bytes]:
