@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,11 @@ def site(
         consumer.close()
 
 
+def has_ended(process: Process) -> bool:
+    """Whether the process runs no more."""
+    return not process.running
+
+
 def holds(request: Received, number: int) -> bool:
     """Whether the request holds the item of this number."""
     return any(item["data"].get("number") == number for item in request.items)
@@ -151,7 +157,7 @@ def test_a_process_killed_between_sending_and_booking_loses_nothing(site: Site, 
     for _ in range(3):
         running = site.processes[-1]
         site.publish(100, threads=5)
-        site.wait_until(lambda process=running: not process.running, "it was killed")
+        site.wait_until(partial(has_ended, running), "it was killed")
         to_be_killed.append(site.start())
     to_be_killed.clear()
     site.wait_until_done("hook")

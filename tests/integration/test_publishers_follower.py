@@ -269,6 +269,22 @@ def test_an_operator_stops_and_resumes_a_publisher(feed: Feed) -> None:
     assert feed.consumer.numbers() == [1]
 
 
+def test_a_stop_holds_back_what_was_read_already(feed: Feed) -> None:
+    follower = feed.follower()
+    feed.turn_until(follower, lambda: feed.state().resets == 1)
+    feed.consumer.answer = lambda _: Answer(503)
+    feed.publish(*range(5), threads=5)
+    feed.turn_until(follower, lambda: feed.state().failed > 3)
+    feed.control.stop("hook", "the consumer moves house")
+    feed.consumer.answer = lambda _: Answer()
+    for _ in range(10):
+        follower.turn()
+    assert feed.state().sent == 0
+    feed.control.resume("hook")
+    feed.turn_until_done(follower)
+    assert feed.state().sent == 5
+
+
 def test_dead_letters_are_sent_again_or_discarded(feed: Feed) -> None:
     feed.consumer.answer = refusing(1, 2, 3)
     follower = feed.follower()

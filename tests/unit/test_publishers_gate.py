@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from formatter.publishers import gate as gate_module
 from formatter.publishers.gate import FAILURES_TO_CLOSE, LONGEST_BACKOFF_SECONDS, Gate
 
 
 @pytest.fixture(autouse=True)
 def longest_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate_module.random, "uniform", lambda least, most: most)
+    monkeypatch.setattr(random, "uniform", lambda least, most: most)
 
 
 def test_single_failures_close_nothing() -> None:
