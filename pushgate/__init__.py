@@ -24,6 +24,7 @@ from pushgate.ledger import Ledger, read_ledger
 from pushgate.log import History, Log, LogEntry, RedisLog
 from pushgate.memory import MemoryJobQueue, MemoryLog
 from pushgate.publish import publish, publish_straight
+from pushgate.publisher_control import PublisherControl, PublisherState
 from pushgate.redis_job_queue import RedisJobQueue
 from pushgate.settings import Settings
 from pushgate.tracer import Tracer
@@ -53,6 +54,8 @@ __all__ = [
     "MemoryJobQueue",
     "MemoryLog",
     "Outcome",
+    "PublisherControl",
+    "PublisherState",
     "PushgateError",
     "QueueFull",
     "RedisJobQueue",

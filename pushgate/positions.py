@@ -23,7 +23,7 @@ from pushgate.cursor import Cursor
 from pushgate.errors import LeaseLost, PushgateError
 from pushgate.job_queue import FROM_THE_START
 from pushgate.keys import Keys
-from pushgate.leases import Lease
+from pushgate.leases import Attendance, Lease
 from pushgate.log import LogEntry
 from pushgate.scripts import Script
 
@@ -259,9 +259,13 @@ class Positions:
         except ResponseError as error:
             _raise_for(lease, error)
 
-    def live_processes(self) -> int:
-        """How many formatter processes there are, at least one: who asks lives."""
-        return max(1, int(self._client.zcard(self._keys.workers)))
+    def attendance(self, owner: str) -> Attendance:
+        """The place of a formatter process among those that live, as `LeaseStore.attend` says it of
+        itself. It only looks: a process that has left must not be taken for one that lives.
+        """
+        found: Any = self._client.zrange(self._keys.workers, 0, -1)
+        others = {name.decode() for name in found} - {owner}
+        return Attendance(sum(name < owner for name in others), len(others) + 1)
 
 
 def item_of(entry_id: bytes, fields: dict[bytes, bytes]) -> DeadItem:

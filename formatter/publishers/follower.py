@@ -10,13 +10,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
 
 import gevent
 import redis
 from gevent.event import Event as Flag
 
-from formatter.observers import Observer
+from formatter.observers import Audience
 from formatter.publishers.gate import Gate, backoff_seconds
 from formatter.publishers.publisher import Gone, Publisher, Refused, SendFailed, Unavailable
 from formatter.publishers.reader import LogReader
@@ -48,7 +47,7 @@ class Follower:
         publisher: what to send, and how.
         lease: of the name `pushgate.positions.lease_name` says.
         positions: where to read and to book.
-        observers: told what happens.
+        audience: told what happens.
 
     Attributes:
         lost: set once the lease is another's; nothing is sent or booked any more.
@@ -60,14 +59,14 @@ class Follower:
         publisher: Publisher,
         lease: Lease,
         positions: Positions,
-        observers: Sequence[Observer] = (),
+        audience: Audience,
     ) -> None:
         self.publisher = publisher
         self.lease = lease
         self.lost = False
         self.lease_until = time.monotonic() + LEASE_SECONDS
         self._positions = positions
-        self._observers = observers
+        self._audience = audience
         self._leaving = False
         self._changed = Flag()
         self._sending = 0
@@ -146,7 +145,7 @@ class Follower:
             reader.add(reading)
         oldest_ms = self._window.oldest_ms
         lag = 0.0 if oldest_ms is None else max(0.0, (reading.now_ms - oldest_ms) / 1000)
-        self._observe("lag", lag)
+        self._audience.lag(self.publisher.name, lag)
 
     def _send(self) -> None:
         now = time.monotonic()
@@ -177,7 +176,7 @@ class Follower:
             self._refusals = 0
             for slot in slots:
                 window.finish(slot, "" if slot.is_gap else "sent")
-            self._observe("sent", len(items), now - began)
+            self._audience.sent(self.publisher.name, len(items), now - began)
         finally:
             self._sending -= 1
             self._changed.set()
@@ -191,7 +190,7 @@ class Follower:
             logger.warning("publisher %s: %d items: %s", name, len(slots), reason)
         self._failures += 1
         self._is_failing = True
-        self._observe("failed", error)
+        self._audience.failed(self.publisher.name, error)
         for slot in slots:
             slot.reason = reason[:2000]
             if slot.failing_since is None:
@@ -249,7 +248,7 @@ class Follower:
         if turn.stopped:
             self._stopped, self._gone = turn.stopped, ""
         if turn.letters:
-            self._observe("dead", len(turn.letters))
+            self._audience.dead(self.publisher.name, len(turn.letters))
 
     def _next_turn(self) -> Advance | None:
         settled = self._window.settle()
@@ -291,10 +290,3 @@ class Follower:
                 due.append(self._window.next_at(now))
             soon = min((at - now for at in due if at > now), default=BUSY_WAIT_SECONDS)
             self._changed.wait(min(soon, BUSY_WAIT_SECONDS))
-
-    def _observe(self, hook: str, *what: object) -> None:
-        for observer in self._observers:
-            try:
-                getattr(observer, hook)(self.publisher.name, *what)
-            except Exception:
-                logger.exception("observer %r, %s", observer, hook)

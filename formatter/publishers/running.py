@@ -6,12 +6,11 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from math import ceil
 
 import gevent
 import redis
 
-from formatter.observers import Observer
+from formatter.observers import Audience
 from formatter.publishers.follower import Follower
 from formatter.publishers.gate import backoff_seconds
 from formatter.publishers.publisher import Publisher
@@ -32,7 +31,7 @@ class Publishers:
         leases: by which the processes share them.
         positions: where each stands in the log.
         owner: a name that no other process ever had: the worker's.
-        observers: told what happens.
+        audience: told what happens.
     """
 
     def __init__(
@@ -41,13 +40,13 @@ class Publishers:
         leases: LeaseStore,
         positions: Positions,
         owner: str,
-        observers: Sequence[Observer] = (),
+        audience: Audience | None = None,
     ) -> None:
         self._publishers = {publisher.name: publisher for publisher in publishers}
         self._leases = leases
         self._positions = positions
         self._owner = owner
-        self._observers = observers
+        self._audience = audience or Audience()
         self._running: dict[str, tuple[Follower, gevent.Greenlet[..., None]]] = {}
         self._failures: defaultdict[str, int] = defaultdict(int)
         self._rests_until: dict[str, float] = {}
@@ -65,6 +64,12 @@ class Publishers:
             self._keeper = gevent.spawn(self._keep)
             self._keeper.name = "keeper of the publishers"
 
+    def leave(self) -> None:
+        """Begins no further sending; returns at once. `stop` follows."""
+        self._stopping = True
+        for follower, _ in self._running.values():
+            follower.leave()
+
     def stop(self, deadline_seconds: float) -> int:
         """Begins no further sending, waits for those under way, books them, gives the leases back.
 
@@ -72,9 +77,7 @@ class Publishers:
             How many publishers were still at work at the deadline; their leases run out, and what
             they had not booked is sent again by whoever takes them.
         """
-        self._stopping = True
-        for follower, _ in self._running.values():
-            follower.leave()
+        self.leave()
         gevent.joinall([greenlet for _, greenlet in self._running.values()], deadline_seconds)
         if self._keeper is not None:
             self._keeper.join(0)
@@ -96,12 +99,12 @@ class Publishers:
             if follower.lost or not self._leases.renew(follower.lease):
                 logger.warning("publisher %s: lost its lease", name)
                 follower.lose()
-                del self._running[name]
+                self._drop(name)
             else:
                 follower.lease_until = now + LEASE_SECONDS
         if self._stopping:
             return
-        share = ceil(len(self._publishers) / self._positions.live_processes())
+        share = self._positions.attendance(self._owner).share(len(self._publishers))
         for follower, _ in list(self._running.values())[share:]:
             follower.leave()
         for name, publisher in self._publishers.items():
@@ -114,7 +117,7 @@ class Publishers:
         lease = self._leases.acquire(lease_name(publisher.name), self._owner)
         if lease is None:
             return
-        follower = Follower(publisher, lease, self._positions, self._observers)
+        follower = Follower(publisher, lease, self._positions, self._audience)
         greenlet = gevent.spawn(self._run, follower)
         greenlet.name = f"publisher {publisher.name}"
         self._running[publisher.name] = (follower, greenlet)
@@ -135,8 +138,13 @@ class Publishers:
     def _drop_what_ended(self) -> None:
         for name, (follower, greenlet) in list(self._running.items()):
             if greenlet.ready():
-                del self._running[name]
+                self._drop(name)
                 self._leases.release(follower.lease)
+
+    def _drop(self, name: str) -> None:
+        del self._running[name]
+        # Whoever follows now says how far behind it is; here nobody knows any more.
+        self._audience.lag(name, 0.0)
 
     def _keep(self) -> None:
         while not self._stopping or self._running:
@@ -153,9 +161,9 @@ def start(
     leases: LeaseStore,
     positions: Positions,
     owner: str,
-    observers: Sequence[Observer] = (),
+    audience: Audience | None = None,
 ) -> Publishers:
     """Starts the publishers of this process; see `Publishers`."""
-    running = Publishers(publishers, leases, positions, owner, observers)
+    running = Publishers(publishers, leases, positions, owner, audience)
     running.start()
     return running

@@ -38,9 +38,14 @@ def main() -> int:
         publisher.configure(os.environ)
     leases, owner = Leases(client, keys), new_owner()
     stopping = Flag()
-    gevent.signal_handler(signal.SIGTERM, stopping.set)
     leases.attend(owner)
     running = publishers.start(made, leases, Positions(client, keys), owner)
+
+    def stop() -> None:
+        running.leave()
+        stopping.set()
+
+    gevent.signal_handler(signal.SIGTERM, stop)
     while not stopping.wait(RENEW_SECONDS):
         leases.attend(owner)
     at_work = running.stop(STOP_SECONDS)

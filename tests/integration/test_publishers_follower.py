@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from formatter.observers import Observer
+from formatter.observers import Audience, Observer
 from formatter.publishers import Item, Publisher, Webhook, follower
 from formatter.publishers import gate as gate_module
 from formatter.publishers.follower import REFUSALS_IN_A_ROW, Follower
@@ -54,7 +54,10 @@ class Feed:
     def follower(self, publisher: Publisher | None = None, **options: Any) -> Follower:
         """A follower that has begun: what is published from now on is for it."""
         made = Follower(
-            publisher or self.webhook(**options), self.lease(), self.positions, self.observers
+            publisher or self.webhook(**options),
+            self.lease(),
+            self.positions,
+            Audience(self.observers),
         )
         made.lease_until = time.monotonic() + 600
         made.turn()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
@@ -10,6 +12,7 @@ import pytest
 
 from formatter.publishers import Gone, Refused, Unavailable
 from formatter.publishers.endpoint import ANSWER_BYTES, Endpoint, wrong_with
+from stack.platform import REPOSITORY
 from stack.process import free_port
 from tests.consumer import Answer, Consumer
 
@@ -121,6 +124,37 @@ def test_where_nobody_listens_it_is_tried_again() -> None:
     endpoint = Endpoint(f"http://127.0.0.1:{free_port()}/", 1, "test/1")
     with pytest.raises(Unavailable, match="refused"):
         endpoint.post(b"{}", {})
+
+
+DRIPPING = """
+from gevent import monkey
+monkey.patch_all()
+import gevent, sys
+from gevent.server import StreamServer
+from formatter.publishers import Unavailable, endpoint
+
+def drip(connection, address):
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nx-slow: ")
+    while True:
+        connection.sendall(b"x")
+        gevent.sleep(0.01)
+
+server = StreamServer(("127.0.0.1", 0), drip)
+server.start()
+endpoint.WHOLE_SECONDS = 0.2
+try:
+    endpoint.Endpoint(f"http://127.0.0.1:{server.server_port}/", 1, "test/1").post(b"{}", {})
+except Unavailable as error:
+    sys.exit(0 if "no whole answer" in str(error) else 1)
+sys.exit(2)
+"""
+
+
+def test_an_answer_that_drips_without_end_is_given_up() -> None:
+    """In a process of its own, patched as the formatter's is: elsewhere a wait cannot be cut."""
+    dripping = subprocess.run([sys.executable, "-c", DRIPPING], cwd=REPOSITORY, check=False)
+    assert dripping.returncode == 0
 
 
 @pytest.mark.parametrize(
