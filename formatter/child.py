@@ -55,14 +55,14 @@ class Child:
     Args:
         name: what the pool is called, for the process list and for errors.
         memory_bytes: how much address space it may have; 0 for no limit of its own.
-        prepare: the first call to make, pickled; the child has started when it is answered.
+        first_call: a pickled (function, arguments); the child has started when it is answered.
         result_bytes: a larger answer is not taken in.
 
     Raises:
         TransientError: it could not be started, the first call failed or took too long.
     """
 
-    def __init__(self, name: str, memory_bytes: int, prepare: bytes, result_bytes: int) -> None:
+    def __init__(self, name: str, memory_bytes: int, first_call: bytes, result_bytes: int) -> None:
         self._name = name
         self._result_bytes = result_bytes
         self._socket, theirs = socket.socketpair()
@@ -87,7 +87,7 @@ class Child:
             self._socket.close()
             raise
         try:
-            self.ask(prepare, START_SECONDS).unwrap()
+            self.ask(first_call, START_SECONDS).unwrap()
         except Exception as error:
             self.end()
             raise TransientError(f"{self}: did not start: {error}") from error

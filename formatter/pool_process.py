@@ -18,7 +18,7 @@ import socket
 import struct
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,6 +60,12 @@ def main(arguments: Sequence[str]) -> None:
             if request is None:
                 return
             parent.sendall(_answer(request))
+
+
+def begin(prepare: Callable[[], object] | None) -> None:
+    """The first call of every child; its answer says that the child is there."""
+    if prepare is not None:
+        prepare()
 
 
 def _limit(what: int, most: int) -> None:

@@ -13,7 +13,6 @@ module uses nothing but what gevent patches, so it works in an unpatched process
 
 from __future__ import annotations
 
-import os
 import pickle
 import threading
 from collections import deque
@@ -22,7 +21,7 @@ from typing import TypeVar
 
 from formatter.child import Child
 from formatter.errors import PoolClosed, ProcessDied
-from formatter.pool_process import PICKLE_PROTOCOL
+from formatter.pool_process import PICKLE_PROTOCOL, begin
 
 MOST_RESULT_BYTES = 8 * 1024 * 1024
 
@@ -58,8 +57,7 @@ class ProcessPool:
             raise ValueError(f"size {size}: use at least one process")
         self._name = name
         self._memory_bytes = memory_bytes or 0
-        # Any answer says that the child is there.
-        self._prepare = pickle.dumps((prepare or os.getpid, ()), PICKLE_PROTOCOL)
+        self._first_call = pickle.dumps((begin, (prepare,)), PICKLE_PROTOCOL)
         self._result_bytes = result_bytes
         self._lock = threading.Lock()
         # None stands for a child that has not been started. The last one is the next to be used.
@@ -135,7 +133,7 @@ class ProcessPool:
             self._forget(child)
 
     def _start(self) -> Child:
-        child = Child(self._name, self._memory_bytes, self._prepare, self._result_bytes)
+        child = Child(self._name, self._memory_bytes, self._first_call, self._result_bytes)
         with self._lock:
             self._children.add(child)
             closed = self._closed
