@@ -55,7 +55,8 @@ class Watchdog:
         self._beat: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
-        """Begins to watch."""
+        """Begins to watch; from here on a crash of the process writes its tracebacks too."""
+        faulthandler.enable(file=_STDERR)
         # The previous handler that it chains to is the default: to end the process.
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
         faulthandler.register(signal.SIGVTALRM, file=_STDERR, chain=True)
