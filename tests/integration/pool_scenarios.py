@@ -99,6 +99,19 @@ def interrupted_in_the_queue() -> None:
     pool.close()
 
 
+def interrupted_when_the_turn_comes() -> None:
+    """A caller that was given its turn and is interrupted before it notices gives it on."""
+    pool = ProcessPool(1)
+    taken = pool._take()
+    caller = gevent.spawn(pool.call, pool_work.process_id, seconds=SECONDS)
+    gevent.sleep(0)
+    caller.kill(block=False)
+    pool._put_back(taken)
+    caller.join()
+    assert pool.call(pool_work.add, 1, 2, seconds=SECONDS) == 3
+    pool.close()
+
+
 def closed_while_busy() -> None:
     """Who is at work is told that the pool is closed, and so is who waits."""
     pool = ProcessPool(1)

@@ -24,6 +24,7 @@ DEADLINE_SECONDS = 60
         "callers_in_the_order_they_came",
         "interrupted_at_work",
         "interrupted_in_the_queue",
+        "interrupted_when_the_turn_comes",
         "closed_while_busy",
         "closed_while_a_process_starts",
     ],
