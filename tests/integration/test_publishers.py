@@ -260,6 +260,7 @@ def test_a_process_told_to_stop_books_what_it_sent_and_gives_its_leases_back(sit
 def test_a_publisher_that_cannot_go_on_is_started_anew_and_ends_nobody_else(site: Site) -> None:
     broken, healthy = site.webhook("broken"), site.webhook("healthy")
     process = site.start_and_wait()
+    site.wait_until(lambda: site.states()["broken"].resets == 1, "its first turn is booked")
     site.client.delete(site.keys.publisher("broken"))
     site.client.set(site.keys.publisher("broken"), "no books at all")
     site.publish(10)
