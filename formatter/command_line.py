@@ -147,4 +147,4 @@ def _run(options: Options, arguments: Sequence[str], place: int | None) -> int:
         load_pipelines(options.pipelines)
         return run_processes(arguments, options.processes)
     metrics = options.metrics.of_process(place or 0) if options.metrics is not None else None
-    return run_worker(options.pipelines, settings, metrics)
+    return run_worker(options.pipelines, settings, metrics, options.log)

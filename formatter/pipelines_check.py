@@ -12,8 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from formatter.description import settings_of
+from formatter.errors import InvalidPublishers
 from formatter.overrides import HOOKS, calls_super, function_of, overriding, own_classes
 from formatter.pipeline import STAGES, Pipeline
+from formatter.publishers import load_publishers
 from pushgate import Event, PushgateError
 
 ALIKE = 0.75
@@ -178,10 +180,12 @@ def _names_used(classes: Iterable[type[Any]]) -> Iterator[str]:
 
 def _wrong_with_publishers(module_name: str, module: ModuleType) -> Iterator[str]:
     publishers = getattr(module, "publishers", ())
-    if not isinstance(publishers, list | tuple):
-        yield f"{module_name}: publishers = {publishers!r}: use a list"
-        return
-    for publisher in publishers:
+    for publisher in publishers if isinstance(publishers, list | tuple) else ():
         if isinstance(publisher, type):
             name = publisher.__qualname__
             yield f"publishers: {name} is a class: put {name}(...)"
+            return
+    try:
+        load_publishers(module_name)
+    except InvalidPublishers as error:
+        yield str(error)
