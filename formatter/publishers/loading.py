@@ -27,6 +27,11 @@ def load_publishers(
         raise InvalidPublishers(f"{module_name}: publishers = {publishers!r}: use a list")
     names: set[str] = set()
     for publisher in publishers:
+        if isinstance(publisher, type):
+            called = publisher.__qualname__
+            raise InvalidPublishers(
+                f"{module_name}: publishers: {called} is a class: put {called}(...)"
+            )
         if not isinstance(publisher, Publisher):
             raise InvalidPublishers(
                 f"{module_name}: publishers holds {publisher!r}: use Webhook(...), WebSub(...) or "

@@ -53,7 +53,8 @@ def test_a_module_may_have_none() -> None:
     ("publishers", "wrong"),
     [
         ({"hook": hook()}, "use a list"),
-        ([Webhook], "another subclass"),
+        ([Webhook], r"Webhook is a class: put Webhook\(...\)"),
+        (["hook"], "another subclass"),
         ([hook(), hook()], "two publishers are named 'hook'"),
         ([hook(secret_variable="OTHER")], "variable OTHER is missing"),
     ],
