@@ -15,6 +15,7 @@ from formatter.configuration_check import check_configuration
 from formatter.description import describe
 from formatter.metrics_server import Address
 from formatter.processes import MOST_PROCESSES, place_of_child, run_processes
+from formatter.publishers import load_publishers
 from formatter.registry import load_pipelines
 from formatter.worker_process import run_worker
 from pushgate import PushgateError, Settings
@@ -145,6 +146,7 @@ def _run(options: Options, arguments: Sequence[str], place: int | None) -> int:
             )
         # What is wrong with it is said once, and not by each of them.
         load_pipelines(options.pipelines)
+        load_publishers(options.pipelines)
         return run_processes(arguments, options.processes)
     metrics = options.metrics.of_process(place or 0) if options.metrics is not None else None
     return run_worker(options.pipelines, settings, metrics, options.log)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from formatter.description import settings_of
@@ -58,7 +57,7 @@ def check_pipelines(module_name: str, findings: Findings) -> None:
         for pipeline in classes:
             if isinstance(pipeline, type) and issubclass(pipeline, Pipeline):
                 _check_pipeline(pipeline, findings)
-    findings.problems += _wrong_with_publishers(module_name, module)
+    findings.problems += _wrong_with_publishers(module_name)
 
 
 def _not_imported(module_name: str, error: Exception) -> str:
@@ -178,13 +177,7 @@ def _names_used(classes: Iterable[type[Any]]) -> Iterator[str]:
                 yield from function.__code__.co_names
 
 
-def _wrong_with_publishers(module_name: str, module: ModuleType) -> Iterator[str]:
-    publishers = getattr(module, "publishers", ())
-    for publisher in publishers if isinstance(publishers, list | tuple) else ():
-        if isinstance(publisher, type):
-            name = publisher.__qualname__
-            yield f"publishers: {name} is a class: put {name}(...)"
-            return
+def _wrong_with_publishers(module_name: str) -> Iterator[str]:
     try:
         load_publishers(module_name)
     except InvalidPublishers as error:

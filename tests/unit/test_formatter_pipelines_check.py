@@ -180,7 +180,7 @@ class Webhook:
     ("publishers", "sentence"),
     [
         ("webhook", "checked_pipelines: publishers = 'webhook': use a list"),
-        ([Webhook], "publishers: Webhook is a class: put Webhook(...)"),
+        ([Webhook], "checked_pipelines: publishers: Webhook is a class: put Webhook(...)"),
     ],
 )
 def test_publishers_are_checked(
