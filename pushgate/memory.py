@@ -80,6 +80,10 @@ class MemoryLeases:
         del self._held[lease.name]
         return True
 
+    def expire(self, name: str) -> None:
+        """Ends a lease now, as time would. Only the twin can."""
+        self._held.pop(name, None)
+
     def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> Attendance:
         """See `LeaseStore.attend`."""
         now = self._clock()
@@ -153,6 +157,23 @@ class MemoryLog:
         return History(tuple(e for e in self._histories[channel] if _parsed(e.entry_id) > position))
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryDeadLetter:
+    """A job given up.
+
+    Attributes:
+        entry_id: the job's.
+        attempts: how often it had been claimed.
+        reason: why it was given up.
+        body: the event's JSON.
+    """
+
+    entry_id: str
+    attempts: int
+    reason: str
+    body: bytes
+
+
 @dataclass
 class _Partition:
     jobs: dict[str, bytes] = field(default_factory=dict)
@@ -168,8 +189,8 @@ class MemoryJobQueue:
         clock: seconds, for leases and the put window; a test may pass its own.
 
     Attributes:
-        log: where finished jobs' frames go.
-        dead_letters: (entry id, reason, body) of what was given up.
+        log: where the frames of jobs that ended go.
+        dead_letters: what was given up, first to last.
     """
 
     def __init__(
@@ -181,7 +202,7 @@ class MemoryJobQueue:
         self.partitions = partitions
         self.leases = MemoryLeases(clock)
         self.log = MemoryLog()
-        self.dead_letters: list[tuple[str, str, bytes]] = []
+        self.dead_letters: list[MemoryDeadLetter] = []
         self._limit = limit
         self._clock = clock
         self._changed = threading.Condition(threading.RLock())
@@ -287,8 +308,8 @@ class MemoryJobQueue:
             body = partition.jobs.pop(entry_id, None)
             if body is None:
                 return False
-            partition.attempts.pop(entry_id, None)
-            self.dead_letters.append((entry_id, reason, body))
+            attempts = partition.attempts.pop(entry_id, 0)
+            self.dead_letters.append(MemoryDeadLetter(entry_id, attempts, reason, body))
             for frame in frames:
                 self.log.append(frame)
             self._book("dead")

@@ -31,7 +31,7 @@ apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=600 "$@" 9>
 
 # A service that came with a package of ours stays off after the next boot too.
 if command -v systemctl >/dev/null; then
-  for service in nginx redis-server postgresql; do
+  for service in nginx redis-server valkey-server postgresql; do
     if [[ " $* " == *" $service "* && $present_before != *"installed $service"* ]]; then
       systemctl disable --quiet "$service" || true
     fi

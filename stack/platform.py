@@ -47,15 +47,13 @@ class Platform:
         Raises:
             PlatformMissing: neither is there.
         """
-        libraries, loader = _architecture()
+        libraries, _ = _architecture()
         private_root = repository / ".platform" / "debian-13"
         if debian_release(system_root) == "13":
             found = cls._below(system_root, libraries, runner=())
             where = "this Debian 13"
         else:
-            folder = private_root / "usr/lib" / libraries
-            runner = (str(folder / loader), "--library-path", str(folder))
-            found = cls._below(private_root, libraries, runner)
+            found = cls._below(private_root, libraries, _runner_below(private_root))
             where = str(private_root)
         for path in (
             Path(found.nginx_command[-1]),
@@ -65,6 +63,23 @@ class Platform:
             if not path.exists():
                 raise PlatformMissing(f"{path.name} is not installed in {where}; run `make setup`")
         return found
+
+    @classmethod
+    def valkey_server_command(
+        cls, repository: Path = REPOSITORY, system_root: Path = Path("/")
+    ) -> tuple[str, ...]:
+        """Return what starts Valkey, Redis' twin, which only the tests run; options follow.
+
+        Raises:
+            PlatformMissing: it is not there.
+        """
+        on_debian_13 = debian_release(system_root) == "13"
+        root = system_root if on_debian_13 else repository / ".platform" / "debian-13-tests"
+        runner = () if on_debian_13 else _runner_below(root)
+        program = root / "usr/bin/valkey-server"
+        if not program.exists():
+            raise PlatformMissing(f"{program.name} is not installed in {root}; run `make test`")
+        return (*runner, str(program))
 
     @classmethod
     def _below(cls, root: Path, libraries: str, runner: tuple[str, ...]) -> "Platform":
@@ -88,6 +103,13 @@ def debian_release(system_root: Path = Path("/")) -> str:
         return ""
     facts = dict(line.split("=", 1) for line in lines if "=" in line)
     return facts.get("VERSION_ID", "").strip('"') if facts.get("ID") == "debian" else ""
+
+
+def _runner_below(root: Path) -> tuple[str, ...]:
+    """What starts a program of a private root: its own loader, with its own libraries."""
+    libraries, loader = _architecture()
+    folder = root / "usr/lib" / libraries
+    return (str(folder / loader), "--library-path", str(folder))
 
 
 def _architecture() -> tuple[str, str]:

@@ -1,5 +1,8 @@
-"""A Redis of our own: append-only file, flushed every second, bounded memory."""
+"""A Redis of our own: append-only file, flushed every second, bounded memory; or a Valkey, which
+reads the same configuration.
+"""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis
@@ -28,15 +31,28 @@ locale-collate C
 """
 
 
-def redis_command(platform: Platform, directory: Path, port: int) -> tuple[str, ...]:
-    """Write `redis.conf` into `directory` and return the command that starts Redis with it."""
+def redis_command(
+    platform: Platform,
+    directory: Path,
+    port: int,
+    *,
+    server_command: Sequence[str] | None = None,
+    settings: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Write `redis.conf` into `directory` and return the command that starts Redis with it.
+
+    Args:
+        server_command: another server that reads the same file; None is the platform's Redis.
+        settings: further lines of the file.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     configuration = directory / "redis.conf"
     configuration.write_text(
-        _CONFIGURATION.format(port=port, directory=directory.resolve(), maxmemory=MAXMEMORY),
+        _CONFIGURATION.format(port=port, directory=directory.resolve(), maxmemory=MAXMEMORY)
+        + "".join(f"{line}\n" for line in settings),
         encoding="utf-8",
     )
-    return (*platform.redis_server_command, str(configuration.resolve()))
+    return (*(server_command or platform.redis_server_command), str(configuration.resolve()))
 
 
 def redis_answers(url: str) -> bool:
@@ -53,16 +69,28 @@ class RedisServer:
 
     Args:
         directory: for its data, configuration and log.
+        server_command: see `redis_command`.
+        settings: see `redis_command`.
     """
 
-    def __init__(self, platform: Platform, directory: Path, port: int) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        directory: Path,
+        port: int,
+        *,
+        server_command: Sequence[str] | None = None,
+        settings: Sequence[str] = (),
+    ) -> None:
         self.url = f"redis://127.0.0.1:{port}/0"
         self._platform = platform
         self._directory = directory
         self._port = port
         self._process = Process(
             "redis",
-            redis_command(platform, directory, port),
+            redis_command(
+                platform, directory, port, server_command=server_command, settings=settings
+            ),
             log=directory / "redis.log",
         )
 

@@ -5,7 +5,8 @@
 #   stack/setup.sh test    what `make test` needs in addition
 #
 # Writes .venv/ (Python packages) and on Debian 12 .platform/debian-13/ (nginx, its modules and
-# Redis), both below the checkout, and installs missing Debian packages as root or with sudo.
+# Redis) and for tests .platform/debian-13-tests/ (Valkey), all below the checkout, and installs
+# missing Debian packages as root or with sudo.
 # A step broken off leaves nothing that looks complete. The tools' own words go to
 # STATE_DIR/logs/setup.log; a failure is one sentence and exit status 1.
 set -euo pipefail
@@ -22,6 +23,8 @@ readonly GATEWAY_PACKAGES=(
   nginx libnginx-mod-http-ndk libnginx-mod-http-lua libnginx-mod-http-push-stream
   lua-nginx-redis lua-cjson lua-resty-core redis-server ca-certificates
 )
+# What the tests run beside it, of Debian 13 too.
+readonly TEST_SERVER_PACKAGES=(valkey-server)
 readonly TEST_PACKAGES=(chromium postgresql lua-check luajit lua-busted lua-cjson)
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -84,6 +87,7 @@ missing_packages() {
   [[ -n $PYTHON || -x .venv/bin/python ]] || wanted+=(python3 python3-venv)
   if [[ $RELEASE == 13 ]]; then
     wanted+=("${GATEWAY_PACKAGES[@]}")
+    [[ $LEVEL == test ]] && wanted+=("${TEST_SERVER_PACKAGES[@]}")
   elif ! platform_is_current; then
     wanted+=(mmdebstrap ca-certificates)
   fi
@@ -115,14 +119,31 @@ install_packages() {
 }
 
 platform_is_current() {
-  [[ "$(cat .platform/debian-13/.packages 2>/dev/null)" == "${GATEWAY_PACKAGES[*]}" ]]
+  root_is_current debian-13 "${GATEWAY_PACKAGES[@]}" && test_platform_is_current
 }
 
-# Unpacks Debian 13's packages below .platform/, from the mirror that this host's apt uses.
+test_platform_is_current() {
+  [[ $LEVEL == run ]] || root_is_current debian-13-tests "${TEST_SERVER_PACKAGES[@]}"
+}
+
+root_is_current() {
+  [[ "$(cat ".platform/$1/.packages" 2>/dev/null)" == "${*:2}" ]]
+}
+
 unpack_platform() {
-  local root=.platform/debian-13 unpacking mirror security packages
+  root_is_current debian-13 "${GATEWAY_PACKAGES[@]}" ||
+    unpack_root debian-13 "nginx and redis" 180 usr/sbin/nginx "${GATEWAY_PACKAGES[@]}"
+  test_platform_is_current ||
+    unpack_root debian-13-tests valkey 55 usr/bin/valkey-server "${TEST_SERVER_PACKAGES[@]}"
+}
+
+# Unpacks packages of Debian 13 into a root below .platform/, from the mirror that this host's apt
+# uses: its name, what is in it for people, how many MB, a program to try, the packages.
+unpack_root() {
+  local root=.platform/$1 what=$2 size=$3 program=$4 wanted=("${@:5}")
+  local unpacking mirror security packages
   local sources=() options=()
-  packages=$(IFS=, && echo "${GATEWAY_PACKAGES[*]}")
+  packages=$(IFS=, && echo "${wanted[*]}")
   mirror=$(mirror_of "$CODENAME")
   [[ -n $mirror ]] ||
     fail "apt on this machine names no Debian mirror for $CODENAME; add one to" \
@@ -132,7 +153,7 @@ unpack_platform() {
   [[ -z $security ]] || sources+=("deb $security trixie-security main")
   # The host's proxy and certificates, if apt has any, are needed here just as well.
   mapfile -t options < <(apt-config dump | sed -nE 's/^Acquire::https?::[^ ]+ ".+";$/--aptopt=&/p')
-  say "unpacking nginx and redis from Debian 13 below .platform (180 MB)"
+  say "unpacking $what from Debian 13 below .platform ($size MB)"
   unpacking=$(mktemp --directory .platform/unpacking.XXXXXX)
   chmod 755 "$unpacking"
   # chrootless: nothing is run from the packages, only unpacked, so no rights are needed.
@@ -142,9 +163,10 @@ unpack_platform() {
     fail "mmdebstrap could not fetch Debian 13's packages (is there a network?); put right what" \
       "$LOG says and start again; it ends: $(last_words)"
   local libraries="$unpacking/usr/lib/$LIBRARIES"
-  "$libraries/$LOADER" --library-path "$libraries" "$unpacking/usr/sbin/nginx" -v >>"$LOG" 2>&1 ||
-    fail "nginx of Debian 13 does not start here; see $LOG; run the parts in containers, see docker/"
-  echo "${GATEWAY_PACKAGES[*]}" >"$unpacking/.packages"
+  "$libraries/$LOADER" --library-path "$libraries" "$unpacking/$program" -v >>"$LOG" 2>&1 ||
+    fail "${program##*/} of Debian 13 does not start here; see $LOG; run the parts in containers," \
+      "see docker/"
+  echo "${wanted[*]}" >"$unpacking/.packages"
   rm -rf "$root"
   mv "$unpacking" "$root"
 }

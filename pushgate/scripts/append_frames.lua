@@ -1,14 +1,15 @@
 -- append_frames: included by every script that publishes.
 -- A frame goes into the log and, under the same id, into the history of each of its channels. What
 -- needs doing once for all frames of a script (cutting, expiry) is left to `settle_log`.
+local call = redis.call
 local grown, is_grown = {}, {}
 
 -- Appends one frame; its channels' histories are KEYS[first_key] to KEYS[last_key].
 local function append_frame(log_key, first_key, last_key, channels, frame)
-    local id = redis.call("XADD", log_key, "*", "channels", channels, "frame", frame)
+    local id = call("XADD", log_key, "*", "channels", channels, "frame", frame)
     for i = first_key, last_key do
         local history_key = KEYS[i]
-        redis.call("XADD", history_key, id, "channels", channels, "frame", frame)
+        call("XADD", history_key, id, "channels", channels, "frame", frame)
         if not is_grown[history_key] then
             is_grown[history_key] = true
             grown[#grown + 1] = history_key
@@ -36,19 +37,19 @@ end
 -- by which a gateway can tell whether the history still reaches back to a cursor. That reads over
 -- what was cut before, so it is done for a twentieth of the length at once.
 local function settle_log(log_key, log_length, history_length, history_seconds)
-    redis.call("XTRIM", log_key, "MAXLEN", "~", log_length)
+    call("XTRIM", log_key, "MAXLEN", "~", log_length)
     for _, history_key in ipairs(grown) do
-        local surplus = redis.call("XLEN", history_key) - history_length
+        local surplus = call("XLEN", history_key) - history_length
         if surplus > history_length / 20 then
             for first = 1, surplus, 1000 do
-                local oldest = redis.call("XRANGE", history_key, "-", "+",
+                local oldest = call("XRANGE", history_key, "-", "+",
                     "COUNT", math.min(1000, surplus - first + 1))
                 for i, entry in ipairs(oldest) do
                     oldest[i] = entry[1]
                 end
-                redis.call("XDEL", history_key, unpack(oldest))
+                call("XDEL", history_key, unpack(oldest))
             end
         end
-        redis.call("EXPIRE", history_key, history_seconds)
+        call("EXPIRE", history_key, history_seconds)
     end
 end

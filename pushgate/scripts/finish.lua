@@ -13,7 +13,7 @@ local ended, outcomes = {}, {}
 local key, argument = 6, 6
 while argument <= #ARGV do
     local entry_id, outcome = ARGV[argument], ARGV[argument + 1]
-    local is_there = redis.call("XDEL", KEYS[1], entry_id) == 1
+    local is_there = call("XDEL", KEYS[1], entry_id) == 1
     if is_there then
         ended[#ended + 1] = entry_id
         outcomes[outcome] = (outcomes[outcome] or 0) + 1

@@ -1,13 +1,17 @@
-"""Every test here runs on the job queue in Redis and on its twin in memory."""
+"""Every test here runs on the job queue in memory, in Redis, in Valkey and in a Redis Cluster."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+import redis
 
 from pushgate import (
+    Control,
     JobQueue,
     Keys,
     Lease,
@@ -19,9 +23,15 @@ from pushgate import (
     connect,
     read_ledger,
 )
+from stack.platform import Platform
+from stack.process import free_port
+from stack.redis_cluster import NODES, RedisCluster
 from stack.redis_server import RedisServer
 
 LIMIT = 20
+PARTITIONS = 4
+IN_MEMORY = "memory"
+ON_SERVERS = ("redis", "valkey", "cluster")
 
 
 @dataclass
@@ -30,49 +40,107 @@ class QueueUnderTest:
 
     Attributes:
         expire: makes a lease run out now.
-        reason_of_dead: entry id -> reason of each dead letter.
+        dead: attempts and reason of each dead letter, first to last.
+        client: of Redis; None in memory.
+        keys: of Redis; None in memory.
     """
 
     queue: JobQueue
     log: Log
     ledger: Callable[[], Ledger]
     expire: Callable[[Lease], None]
-    reasons_of_dead: Callable[[], list[str]]
+    dead: Callable[[], list[tuple[int, str]]]
+    client: redis.Redis | None = None
+    keys: Keys | None = None
 
 
-@pytest.fixture(params=["memory", "redis"])
-def under_test(request: pytest.FixtureRequest, redis_namespace: str) -> Iterator[QueueUnderTest]:
-    """A queue of four partitions of at most `LIMIT` jobs, with nothing in it."""
-    if request.param == "memory":
-        yield memory_queue()
+QueueMaker = Callable[[], QueueUnderTest]
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Valkey for the whole run."""
+    server = RedisServer(
+        Platform.find(),
+        tmp_path_factory.mktemp("valkey"),
+        free_port(),
+        server_command=Platform.valkey_server_command(),
+    )
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A real Redis Cluster of three nodes for the whole run."""
+    ports: set[int] = set()
+    while len(ports) < 2 * NODES:
+        ports.add(free_port())
+    cluster = RedisCluster(Platform.find(), tmp_path_factory.mktemp("cluster"), sorted(ports))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@contextmanager
+def makers_of_queues(request: pytest.FixtureRequest, kind: str) -> Iterator[QueueMaker]:
+    """What makes empty queues, one after the other, of one kind."""
+    if kind == IN_MEMORY:
+        yield memory_queue
         return
-    server: RedisServer = request.getfixturevalue("redis_server")
-    with connect(server.url) as client:
-        keys = Keys(redis_namespace)
-        yield QueueUnderTest(
-            queue=RedisJobQueue(client, keys, partitions=4, limit=LIMIT),
-            log=RedisLog(client, keys),
-            ledger=lambda: read_ledger(client, keys),
-            expire=lambda lease: client.delete(keys.lease(lease.name)),
-            reasons_of_dead=lambda: [
-                fields[b"reason"].decode() for _, fields in client.xrange(keys.dead)
-            ],
-        )
+    with connect(url_of(request, kind)) as client:
+        yield lambda: redis_queue(client, Keys(f"test-{uuid.uuid4().hex[:12]}"))
+
+
+def url_of(request: pytest.FixtureRequest, kind: str) -> str:
+    """The URL of the servers of one kind, which are started when they do not run yet."""
+    fixtures = {"redis": "redis_server", "valkey": "valkey_server", "cluster": "redis_cluster"}
+    return str(request.getfixturevalue(fixtures[kind]).url)
+
+
+@pytest.fixture(params=[IN_MEMORY, *ON_SERVERS])
+def make_queue(request: pytest.FixtureRequest) -> Iterator[QueueMaker]:
+    """Makes empty queues of `PARTITIONS` partitions of at most `LIMIT` jobs."""
+    with makers_of_queues(request, request.param) as make:
+        yield make
+
+
+@pytest.fixture
+def under_test(make_queue: QueueMaker) -> QueueUnderTest:
+    """A queue with nothing in it."""
+    return make_queue()
+
+
+def redis_queue(client: redis.Redis, keys: Keys) -> QueueUnderTest:
+    """A queue in a namespace nobody used."""
+    control = Control(client, keys, PARTITIONS)
+
+    def expire(lease: Lease) -> None:
+        client.delete(keys.lease(lease.name))
+
+    return QueueUnderTest(
+        queue=RedisJobQueue(client, keys, partitions=PARTITIONS, limit=LIMIT),
+        log=RedisLog(client, keys),
+        ledger=lambda: read_ledger(client, keys),
+        expire=expire,
+        dead=lambda: [(dead.attempts, dead.reason) for dead in reversed(control.dead_letters())],
+        client=client,
+        keys=keys,
+    )
 
 
 def memory_queue() -> QueueUnderTest:
-    """The twin, with a clock that only `expire` moves."""
-    now = 1000.0
-    memory = MemoryJobQueue(partitions=4, limit=LIMIT, clock=lambda: now)
-
-    def expire(lease: Lease) -> None:
-        nonlocal now
-        now += 60
-
+    """The twin."""
+    memory = MemoryJobQueue(partitions=PARTITIONS, limit=LIMIT)
     return QueueUnderTest(
         queue=memory,
         log=memory.log,
         ledger=memory.ledger,
-        expire=expire,
-        reasons_of_dead=lambda: [reason for _, reason, _ in memory.dead_letters],
+        expire=lambda lease: memory.leases.expire(lease.name),
+        dead=lambda: [(dead.attempts, dead.reason) for dead in memory.dead_letters],
     )

@@ -176,7 +176,7 @@ def test_a_buried_job_is_kept_with_its_reason_and_booked(under_test: QueueUnderT
     assert under_test.queue.retry(lease, job.entry_id) == 2
     assert under_test.queue.bury(lease, job.entry_id, "data: no such field") is True
     assert under_test.queue.bury(lease, job.entry_id, "data: no such field") is False
-    assert under_test.reasons_of_dead() == ["data: no such field"]
+    assert under_test.dead() == [(2, "data: no such field")]
     assert under_test.queue.claim(lease, FROM_THE_START, 10) == []
     assert under_test.ledger().dead == 1
     assert under_test.ledger().balances

@@ -22,17 +22,17 @@ from pushgate.revocation import (
     may_open,
 )
 from stack.redis_server import RedisServer
+from tests.queue.conftest import IN_MEMORY, ON_SERVERS, url_of
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "revocations.json"
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=[IN_MEMORY, *ON_SERVERS])
 def revocations(request: pytest.FixtureRequest, redis_namespace: str) -> Iterator[Revocations]:
-    if request.param == "memory":
+    if request.param == IN_MEMORY:
         yield MemoryRevocations()
         return
-    server: RedisServer = request.getfixturevalue("redis_server")
-    with connect(server.url) as client:
+    with connect(url_of(request, request.param)) as client:
         yield RedisRevocations(client, Keys(redis_namespace))
 
 
