@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from pushgate import Event, Finished, InvalidEvent, Lease, LeaseLost, MarkMoved, Outcome, QueueFull
-from pushgate.frames import frame_of
+from pushgate.frames import Frame, frame_of
 from pushgate.job_queue import FROM_THE_START, ForwardedRow, partition_of
 from pushgate.leases import Attendance
 from tests.queue.conftest import LIMIT, QueueUnderTest
@@ -155,7 +155,11 @@ def test_a_zombie_can_do_nothing(under_test: QueueUnderTest) -> None:
         under_test.queue.bury(zombie, job.entry_id, "no")
     with pytest.raises(LeaseLost):
         under_test.queue.retry(zombie, job.entry_id)
+    with pytest.raises(LeaseLost):
+        under_test.queue.cancel(zombie, [job.entry_id])
     assert under_test.log.after(before.entry_id, 10) == []
+    assert under_test.ledger().refused == 5, "each is counted for operators"
+    assert under_test.ledger().balances
     (again,) = under_test.queue.claim(successor, FROM_THE_START, 10)
     assert again.attempts == 2, "the zombie's attempt counts"
     assert under_test.queue.finish(successor, finished) == 1
@@ -180,6 +184,68 @@ def test_a_buried_job_is_kept_with_its_reason_and_booked(under_test: QueueUnderT
     assert under_test.queue.claim(lease, FROM_THE_START, 10) == []
     assert under_test.ledger().dead == 1
     assert under_test.ledger().balances
+
+
+def test_a_job_given_up_may_leave_a_frame_in_the_same_step(under_test: QueueUnderTest) -> None:
+    before = under_test.log.cursor()
+    event = Event("comment.created", ("thread:1", "forum:7"), {"id": 1})
+    under_test.queue.put(event)
+    lease = holder_of(under_test, event)
+    (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
+    gone = Frame(event.channels, b"event: gone\ndata: {}\n\n")
+    assert under_test.queue.bury(lease, job.entry_id, "no", [gone]) is True
+    assert under_test.queue.bury(lease, job.entry_id, "no", [gone]) is False
+    (entry,) = under_test.log.after(before.entry_id, 10)
+    assert (entry.channels, entry.frame) == (gone.channels, gone.data)
+    for channel in event.channels:
+        assert under_test.log.history(channel, before).entries == (entry,)
+    assert (under_test.ledger().dead, under_test.ledger().published) == (1, 0)
+
+
+def test_a_claim_given_back_was_never_made(under_test: QueueUnderTest) -> None:
+    for n in range(3):
+        under_test.queue.put(comment(n))
+    lease = holder_of(under_test, comment(0))
+    for _ in range(10):
+        ended, *jobs = under_test.queue.claim(lease, FROM_THE_START, 10)
+        given_back = [job.entry_id for job in jobs]
+        assert under_test.queue.cancel(lease, given_back) == 2
+    assert [job.attempts for job in jobs] == [1, 1], "ten deploys are no attempt"
+    assert ended.attempts == 10
+    assert under_test.queue.cancel(lease, given_back) == 2
+    assert under_test.queue.finish(lease, [Finished(ended.entry_id)]) == 1
+    assert under_test.queue.cancel(lease, [ended.entry_id, *given_back]) == 2
+    again = under_test.queue.claim(lease, FROM_THE_START, 10)
+    assert [job.attempts for job in again] == [1, 1], "never below none"
+    assert under_test.ledger().queued == 2
+
+
+def test_nothing_given_back_is_nothing_done(under_test: QueueUnderTest) -> None:
+    lease = holder_of(under_test, comment(0))
+    assert under_test.queue.cancel(lease, []) == 0
+    assert under_test.queue.finish(lease, []) == 0
+
+
+def test_a_job_that_ended_is_not_tried_again(under_test: QueueUnderTest) -> None:
+    under_test.queue.put(comment(1))
+    lease = holder_of(under_test, comment(1))
+    (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
+    assert under_test.queue.retry(lease, job.entry_id) == 2
+    under_test.queue.finish(lease, [Finished(job.entry_id)])
+    assert under_test.queue.retry(lease, job.entry_id) == 0
+
+
+def test_attempts_outlive_the_holder(under_test: QueueUnderTest) -> None:
+    for n in range(4):
+        under_test.queue.put(comment(n))
+    for number in range(1, 4):
+        lease = holder_of(under_test, comment(0), f"worker-{number}")
+        jobs = under_test.queue.claim(lease, FROM_THE_START, 2)
+        assert [job.attempts for job in jobs] == [number, number]
+        under_test.expire(lease)
+    lease = holder_of(under_test, comment(0), "worker-4")
+    jobs = under_test.queue.claim(lease, FROM_THE_START, 10)
+    assert [job.attempts for job in jobs] == [4, 4, 1, 1]
 
 
 def test_the_relays_rows_and_its_mark_move_together(under_test: QueueUnderTest) -> None:
@@ -207,6 +273,7 @@ def test_a_relay_that_lost_its_lease_appends_nothing(under_test: QueueUnderTest)
     assert under_test.queue.leases.acquire("relay", "relay-2") is not None
     with pytest.raises(LeaseLost):
         under_test.queue.forward(relay, "default", "", [forwarded(1)])
+    assert under_test.ledger().refused == 1
     assert under_test.queue.mark("default") == ""
     assert under_test.ledger().accepted == 0
 
@@ -250,6 +317,28 @@ def test_live_workers_are_counted(under_test: QueueUnderTest) -> None:
     assert leases.attend("b") == Attendance(rank=1, live=2)
     leases.leave("a")
     assert leases.attend("b") == Attendance(rank=0, live=1)
+
+
+@pytest.mark.parametrize("partitions", [1, 8, 1024])
+@pytest.mark.parametrize("live", range(1, 20))
+def test_shares_are_fair_and_only_shrink_for_who_joins(live: int, partitions: int) -> None:
+    shares = [Attendance(rank, live).share(partitions) for rank in range(live)]
+    assert sum(shares) == partitions
+    assert max(shares) - min(shares) <= 1
+    for joined in range(live + 1):
+        after = [Attendance(rank, live + 1).share(partitions) for rank in range(live + 1)]
+        del after[joined]
+        assert all(new <= old for old, new in zip(shares, after, strict=True)), (
+            "no partition moves between two that were there and stay"
+        )
+
+
+def test_eight_partitions_for_five_workers(under_test: QueueUnderTest) -> None:
+    owners = [f"worker-{n}" for n in range(5)]
+    for owner in owners:
+        under_test.queue.leases.attend(owner)
+    shares = [under_test.queue.leases.attend(owner).share(8) for owner in owners]
+    assert shares == [2, 2, 2, 1, 1]
 
 
 def test_a_job_that_is_no_event_says_why(under_test: QueueUnderTest) -> None:

@@ -1,0 +1,171 @@
+"""What a Redis Cluster does to its clients, and Pushgate's do not mind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from django_hooks.wake import wake_relay
+from pushgate import (
+    Control,
+    Event,
+    Finished,
+    Keys,
+    RedisJobQueue,
+    RedisLog,
+    Tracer,
+    connect,
+    frame_of,
+    publish_straight,
+    read_ledger,
+)
+from pushgate.job_queue import FROM_THE_START, partition_of
+from pushgate.tracer import data_of
+from stack.process import wait_until
+from stack.redis_cluster import NODES, RedisCluster
+
+PARTITIONS = 4
+
+pytestmark = pytest.mark.real_redis
+
+
+@pytest.fixture
+def client(redis_cluster: RedisCluster) -> Iterator[redis.Redis]:
+    with connect(redis_cluster.url) as client:
+        yield client
+
+
+def comment(number: int) -> Event:
+    return Event("comment.created", ("thread:1", "forum:7"), {"id": number})
+
+
+def test_all_of_a_namespace_moves_and_is_followed(
+    redis_cluster: RedisCluster, client: redis.Redis, keys: Keys
+) -> None:
+    queue, log = RedisJobQueue(client, keys, PARTITIONS), RedisLog(client, keys)
+    began = log.cursor()
+    events = [comment(number) for number in range(2 * NODES)]
+    lease = queue.leases.acquire(str(partition_of(events[0].key, PARTITIONS)), "worker")
+    assert lease is not None
+    position = FROM_THE_START
+    for number, event in enumerate(events):
+        queue.put(event)
+        home = redis_cluster.node_of(keys.log)
+        redis_cluster.move(keys.log, to=(home + 1) % NODES)
+        if number % 2:
+            (*_, job) = queue.claim(lease, position, 10)
+            position = job.entry_id
+            redis_cluster.move(keys.log, to=home)
+            queue.finish(lease, [Finished(position, (frame_of(event),))])
+    ids = [
+        data["event_id"]
+        for data in (data_of(entry.frame) for entry in log.after(began.entry_id, 100))
+    ]
+    assert ids == [event.id for event in events[1::2]]
+    assert len(log.history("forum:7", began).entries) == NODES
+    ledger = read_ledger(client, keys)
+    assert (ledger.accepted, ledger.published, ledger.queued) == (2 * NODES, NODES, NODES)
+
+
+def test_who_waits_while_the_namespace_moves_finds_what_comes(
+    redis_cluster: RedisCluster, client: redis.Redis, keys: Keys
+) -> None:
+    queue = RedisJobQueue(client, keys, PARTITIONS)
+    event = comment(1)
+    name = str(partition_of(event.key, PARTITIONS))
+    queue.put(comment(0))
+    (*_, last) = client.xrange(keys.jobs(int(name)))
+    found: set[str] = set()
+    home = redis_cluster.node_of(keys.log)
+
+    def wait() -> None:
+        while not found:
+            found.update(queue.wait({name: last[0].decode()}, 1))
+
+    with redis_cluster.client_of(home) as node:
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        wait_until(lambda: node.info("clients")["blocked_clients"], 10, "somebody waits")
+        redis_cluster.move(keys.log, to=(home + 1) % NODES)
+        queue.put(event)
+        waiter.join(10)
+    assert found == {name}
+
+
+def test_every_reader_and_writer_works(client: redis.Redis, keys: Keys) -> None:
+    queue = RedisJobQueue(client, keys, PARTITIONS)
+    control, tracer = Control(client, keys, PARTITIONS), Tracer(client, keys, PARTITIONS)
+    queued, dead, published = comment(1), comment(2), comment(3)
+    queue.put(dead)
+    name = str(partition_of(dead.key, PARTITIONS))
+    lease = queue.leases.acquire(name, "worker")
+    assert lease is not None
+    (job,) = queue.claim(lease, FROM_THE_START, 10)
+    queue.bury(lease, job.entry_id, "no")
+    queue.put(queued)
+    publish_straight(client, keys, published)
+    assert [sighting.place for sighting in tracer.find(queued.id)] == ["queue"]
+    assert [sighting.place for sighting in tracer.find(dead.id)] == ["dead letters"]
+    (sighting,) = tracer.find(published.id)
+    assert sighting.histories == published.channels
+    assert tracer.put_at(queued.id) is not None
+    assert [state.jobs for state in control.partitions() if state.jobs] == [1]
+    (letter,) = control.dead_letters()
+    assert control.retry_dead_letters([letter.entry_id]) == 1
+    control.pause(1)
+    assert queue.paused() == {"1"}
+    assert control.ledger().balances
+
+
+def test_the_relay_is_woken(client: redis.Redis, keys: Keys) -> None:
+    wake_relay(client, keys.relay_wake)
+    wake_relay(client, keys.relay_wake)
+    assert client.blpop([keys.relay_wake], timeout=1)
+    assert client.llen(keys.relay_wake) == 0
+
+
+def test_it_connects_at_the_first_command_and_says_what_is_wrong() -> None:
+    with connect("redis+cluster://127.0.0.1:1,127.0.0.1:2") as client:
+        for _ in range(2):
+            with pytest.raises(redis.ConnectionError, match="nodes cannot be found.*refused"):
+                client.ping()
+
+
+def test_a_single_redis_is_no_cluster(redis_client: redis.Redis) -> None:
+    at = redis_client.connection_pool.connection_kwargs
+    with (
+        connect(f"redis+cluster://{at['host']}:{at['port']}") as client,
+        pytest.raises(redis.ConnectionError, match="Cluster mode is not enabled"),
+    ):
+        client.get("x")
+
+
+def test_a_node_that_dies_is_an_error_as_of_a_single_redis_until_it_is_back(
+    redis_cluster: RedisCluster, client: redis.Redis, keys: Keys
+) -> None:
+    queue = RedisJobQueue(client, keys, PARTITIONS)
+    queue.put(comment(1))
+    node = redis_cluster.nodes[redis_cluster.node_of(keys.log)]
+    node.kill()
+    try:
+        with pytest.raises(redis.RedisError):
+            queue.put(comment(2))
+        with pytest.raises(redis.RedisError), client.pipeline(transaction=False) as together:
+            together.get(keys.epoch)
+            together.execute()
+    finally:
+        node.start()
+    event = comment(3)
+
+    def is_put() -> bool:
+        try:
+            queue.put(event)
+        except redis.RedisError:
+            return False
+        return True
+
+    wait_until(is_put, 20, "the cluster is whole again")
+    assert read_ledger(client, keys).accepted == 2
