@@ -14,7 +14,7 @@ class Settings:
     """Where Redis is and how the queue in it is cut.
 
     Attributes:
-        redis_url: `PUSHGATE_REDIS_URL`.
+        redis_url: `PUSHGATE_REDIS_URL`; `pushgate.connect` says what it may be.
         namespace: `PUSHGATE_NAMESPACE`; one Redis may hold several.
         partitions: `PUSHGATE_PARTITIONS`: how many formatter processes can work at once at the
             most. The same everywhere: a part that counts differently would put jobs where nobody

@@ -147,6 +147,33 @@ def test_a_platform_that_cannot_be_fetched_leaves_nothing_half_made(checkout: Ch
     assert not (checkout.folder / ".platform/debian-13").exists()
 
 
+def test_what_only_the_tests_run_is_fetched_for_them_alone(checkout: Checkout) -> None:
+    checkout.have_environment()
+    checkout.tool("apt-get", "echo http://mirror.invalid/debian Debian bookworm")
+    checkout.tool(
+        "mmdebstrap",
+        'for word in "$@"; do\n'
+        '  [[ $word == --include=* ]] && echo "$word" >>"$STATE_DIR/fetched"\n'
+        "  [[ -d $word ]] || continue\n"
+        '  libraries="$word/usr/lib/$(uname -m)-linux-gnu"\n'
+        '  mkdir -p "$libraries"\n'
+        "  for name in ld-linux-x86-64.so.2 ld-linux-aarch64.so.1; do\n"
+        '    ln -s /bin/true "$libraries/$name"\n'
+        "  done\n"
+        "done",
+    )
+    fetched = checkout.folder / "state/fetched"
+
+    for level, packages in (("run", ["nginx,"]), ("run", []), ("test", ["valkey"]), ("test", [])):
+        fetched.unlink(missing_ok=True)
+        checkout.command = (*checkout.command[:2], level)
+        assert checkout.setup().returncode == 0
+        found = fetched.read_text().splitlines() if fetched.exists() else []
+        assert len(found) == len(packages), found
+        for line, package in zip(found, packages, strict=True):
+            assert line.startswith(f"--include={package}")
+
+
 def test_told_to_stop_it_ends_its_tool_and_leaves_nothing_half_made(checkout: Checkout) -> None:
     checkout.have_environment()
     checkout.tool("apt-get", "echo http://mirror.invalid/debian Debian bookworm")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -60,10 +61,8 @@ def test_all_of_a_namespace_moves_and_is_followed(
             position = job.entry_id
             redis_cluster.move(keys.log, to=home)
             queue.finish(lease, [Finished(position, (frame_of(event),))])
-    ids = [
-        data["event_id"]
-        for data in (data_of(entry.frame) for entry in log.after(began.entry_id, 100))
-    ]
+    frames = [entry.frame for entry in log.after(began.entry_id, 100)]
+    ids = [data_of(frame)["event_id"] for frame in frames]
     assert ids == [event.id for event in events[1::2]]
     assert len(log.history("forum:7", began).entries) == NODES
     ledger = read_ledger(client, keys)
@@ -77,13 +76,14 @@ def test_who_waits_while_the_namespace_moves_finds_what_comes(
     event = comment(1)
     name = str(partition_of(event.key, PARTITIONS))
     queue.put(comment(0))
-    (*_, last) = client.xrange(keys.jobs(int(name)))
+    there: Any = client.xrange(keys.jobs(int(name)))
+    last = there[-1][0].decode()
     found: set[str] = set()
     home = redis_cluster.node_of(keys.log)
 
     def wait() -> None:
         while not found:
-            found.update(queue.wait({name: last[0].decode()}, 1))
+            found.update(queue.wait({name: last}, 1))
 
     with redis_cluster.client_of(home) as node:
         waiter = threading.Thread(target=wait)

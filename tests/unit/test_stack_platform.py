@@ -56,6 +56,23 @@ def test_what_is_missing_is_named_with_the_next_step(tmp_path: Path, os_release:
         Platform.find(tmp_path / "checkout", system)
 
 
+@pytest.mark.parametrize(("release", "root"), [("12", ".platform/debian-13-tests"), ("13", "")])
+def test_valkey_is_for_tests_and_in_a_root_of_its_own(
+    tmp_path: Path, release: str, root: str
+) -> None:
+    system = make_system(tmp_path, f"ID=debian\nVERSION_ID={release}\n")
+    with pytest.raises(PlatformMissing, match="valkey-server is not installed in .*`make test`"):
+        Platform.valkey_server_command(tmp_path, system)
+    program = tmp_path / root / "usr/bin/valkey-server"
+    program.parent.mkdir(parents=True)
+    program.touch()
+
+    *runner, found = Platform.valkey_server_command(tmp_path, system)
+
+    assert found == str(program)
+    assert len(runner) == (3 if release == "12" else 0)
+
+
 def test_an_unknown_machine_type_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine_facts, "machine", lambda: "riscv64")
 
