@@ -110,6 +110,7 @@ def as_text(figures: Figures | None, complaints: list[str]) -> Iterator[str]:
                 f"{ledger.suppressed} suppressed + {ledger.dead} dead + {ledger.expired} expired "
                 f"+ {ledger.queued} queued",
             ),
+            ("writes refused", f"{ledger.refused} (a process had lost its lease)"),
         ]
     )
 
