@@ -4,7 +4,6 @@ stop and resume.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,14 +123,16 @@ class PublisherControl:
         )
 
     def _state(self, name: str, cursor: Cursor) -> PublisherState:
+        # By itself: it names no key, and a cluster has no place in a pipeline for it.
+        seconds, microseconds = self._client.time()
+        now = seconds + microseconds / 1_000_000
         with self._client.pipeline(transaction=False) as together:
             together.hgetall(self._keys.publisher(name))
             together.get(self._keys.lease(lease_name(name)))
             together.get(self._keys.epoch)
             together.xrange(self._keys.log, f"({cursor.entry_id}", "+", count=1)
             together.xinfo_stream(self._keys.log)
-            together.time()
-            books, holder, epoch, waiting, info, now = together.execute(raise_on_error=False)
+            books, holder, epoch, waiting, info = together.execute(raise_on_error=False)
         texts = {column.decode(): value.decode() for column, value in books.items()}
         place = texts.get("place")
         known = place and isinstance(info, dict) and epoch == cursor.epoch.encode()
@@ -142,13 +143,8 @@ class PublisherControl:
             cursor=cursor,
             holder=holder.decode().partition(":")[2] if holder else "",
             behind=int(info["entries-added"]) - int(place) if known and place else None,
-            lag_seconds=max(0.0, _seconds(now) - oldest_ms / 1000) if oldest_ms else 0.0,
+            lag_seconds=max(0.0, now - oldest_ms / 1000) if oldest_ms else 0.0,
             **{column: int(texts.get(column, "0")) for column in columns},
             error=texts.get("error", ""),
             stopped=texts.get("stopped", ""),
         )
-
-
-def _seconds(answer: Any) -> float:
-    """What TIME answered, as seconds; by our own clock when it was no answer."""
-    return float(answer[0]) + answer[1] / 1_000_000 if isinstance(answer, tuple) else time.time()

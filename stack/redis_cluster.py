@@ -1,6 +1,7 @@
 """A Redis Cluster of our own: three nodes on this machine, each with a third of the slots."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,11 @@ class RedisCluster:
         """Return the number of the node that has a key's slot."""
         for number in range(NODES):
             with self.client_of(number) as client:
-                if key_slot(key.encode()) in _slots_of(client):
+                if key_slot(key.encode()) in _slots_of(client, _id_of(client)):
                     return number
         raise StackError(f"no node has the slot of {key!r}")
 
-    def move(self, key: str, to: int) -> None:
+    def move(self, key: str, to: int, deadline_seconds: float = 20) -> None:
         """Move the slot of a key, and all that is in it, to another node, as resharding does."""
         slot, source_number = key_slot(key.encode()), self.node_of(key)
         with self.client_of(source_number) as source, self.client_of(to) as target:
@@ -103,6 +104,14 @@ class RedisCluster:
             # The target first: the source forgets the slot only when somebody has it.
             _ask(target, "CLUSTER SETSLOT", slot, "NODE", target_id)
             _ask(source, "CLUSTER SETSLOT", slot, "NODE", target_id)
+        for number in range(NODES):
+            with self.client_of(number) as client:
+                # Until all agree, what one says of earlier days may undo a move that follows.
+                wait_until(
+                    partial(_gives_slot_to, client, slot, target_id),
+                    deadline_seconds,
+                    f"node {number} knows where slot {slot} is",
+                )
 
 
 def _ask(client: redis.Redis, *command: object) -> Any:
@@ -120,10 +129,14 @@ def _id_of(client: redis.Redis) -> str:
     return str(found.decode())
 
 
-def _slots_of(client: redis.Redis) -> set[int]:
-    own_id = _id_of(client)
+def _gives_slot_to(client: redis.Redis, slot: int, node_id: str) -> bool:
+    return slot in _slots_of(client, node_id)
+
+
+def _slots_of(client: redis.Redis, node_id: str) -> set[int]:
+    """The slots of a node, as another, or itself, sees it."""
     for node in _ask(client, "CLUSTER NODES").values():
-        if node["node_id"] == own_id:
+        if node["node_id"] == node_id:
             return {
                 slot for each in node["slots"] for slot in range(int(each[0]), int(each[-1]) + 1)
             }

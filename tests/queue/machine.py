@@ -185,7 +185,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.books.update(accepted=1, queued=1)
 
     def acquire(self, worker: str, name: str) -> None:
-        lease = self.queue.leases.acquire(name, worker)
+        lease = self.queue.leases.acquire(name, worker, 600)
         assert (lease is None) == (name in self.holders), "held by one at a time"
         if lease is not None:
             self.holders[name] = lease

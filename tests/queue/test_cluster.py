@@ -10,11 +10,14 @@ import pytest
 import redis
 
 from django_hooks.wake import wake_relay
+from formatter.pipelines_check import Findings
+from formatter.redis_check import check_redis
 from pushgate import (
     Control,
     Event,
     Finished,
     Keys,
+    Leases,
     RedisJobQueue,
     RedisLog,
     Tracer,
@@ -24,11 +27,15 @@ from pushgate import (
     read_ledger,
 )
 from pushgate.job_queue import FROM_THE_START, partition_of
+from pushgate.positions import Positions, lease_name
+from pushgate.publisher_control import PublisherControl
 from pushgate.tracer import data_of
 from stack.process import wait_until
 from stack.redis_cluster import NODES, RedisCluster
 
 PARTITIONS = 4
+
+LONG_SECONDS = 600
 
 pytestmark = pytest.mark.real_redis
 
@@ -49,7 +56,9 @@ def test_all_of_a_namespace_moves_and_is_followed(
     queue, log = RedisJobQueue(client, keys, PARTITIONS), RedisLog(client, keys)
     began = log.cursor()
     events = [comment(number) for number in range(2 * NODES)]
-    lease = queue.leases.acquire(str(partition_of(events[0].key, PARTITIONS)), "worker")
+    lease = queue.leases.acquire(
+        str(partition_of(events[0].key, PARTITIONS)), "worker", LONG_SECONDS
+    )
     assert lease is not None
     position = FROM_THE_START
     for number, event in enumerate(events):
@@ -101,7 +110,7 @@ def test_every_reader_and_writer_works(client: redis.Redis, keys: Keys) -> None:
     queued, dead, published = comment(1), comment(2), comment(3)
     queue.put(dead)
     name = str(partition_of(dead.key, PARTITIONS))
-    lease = queue.leases.acquire(name, "worker")
+    lease = queue.leases.acquire(name, "worker", LONG_SECONDS)
     assert lease is not None
     (job,) = queue.claim(lease, FROM_THE_START, 10)
     queue.bury(lease, job.entry_id, "no")
@@ -118,6 +127,23 @@ def test_every_reader_and_writer_works(client: redis.Redis, keys: Keys) -> None:
     control.pause(1)
     assert queue.paused() == {"1"}
     assert control.ledger().balances
+
+
+def test_publishers_follow_the_log_and_are_seen(client: redis.Redis, keys: Keys) -> None:
+    positions, control = Positions(client, keys), PublisherControl(client, keys)
+    lease = Leases(client, keys).acquire(lease_name("hook"), "process", LONG_SECONDS)
+    assert lease is not None
+    position = positions.begin(lease, "hook")
+    publish_straight(client, keys, comment(1))
+    assert positions.wait(position.cursor.entry_id, 1)
+    (state,) = control.states()
+    assert (state.name, state.holder, state.behind) == ("hook", "process", 1)
+
+
+def test_check_config_can_look_at_it(client: redis.Redis, keys: Keys) -> None:
+    findings = Findings()
+    check_redis(client, keys, PARTITIONS, findings)
+    assert findings == Findings()
 
 
 def test_the_relay_is_woken(client: redis.Redis, keys: Keys) -> None:

@@ -12,6 +12,9 @@ from pushgate.job_queue import FROM_THE_START, ForwardedRow, partition_of
 from pushgate.leases import Attendance
 from tests.queue.conftest import LIMIT, QueueUnderTest
 
+LONG_SECONDS = 600
+"""No lease runs out because the machine is slow."""
+
 
 def comment(number: int, channel: str = "thread:1") -> Event:
     return Event("comment.created", (channel,), {"id": number})
@@ -24,7 +27,7 @@ def forwarded(number: int) -> ForwardedRow:
 
 def holder_of(under_test: QueueUnderTest, event: Event, owner: str = "worker-1") -> Lease:
     name = str(partition_of(event.key, under_test.queue.partitions))
-    lease = under_test.queue.leases.acquire(name, owner)
+    lease = under_test.queue.leases.acquire(name, owner, LONG_SECONDS)
     assert lease is not None
     return lease
 
@@ -249,7 +252,7 @@ def test_attempts_outlive_the_holder(under_test: QueueUnderTest) -> None:
 
 
 def test_the_relays_rows_and_its_mark_move_together(under_test: QueueUnderTest) -> None:
-    relay = under_test.queue.leases.acquire("relay", "relay-1")
+    relay = under_test.queue.leases.acquire("relay", "relay-1", LONG_SECONDS)
     assert relay is not None
     rows = [forwarded(n) for n in range(1, 6)]
     assert under_test.queue.mark("default") == ""
@@ -267,7 +270,7 @@ def test_the_relays_rows_and_its_mark_move_together(under_test: QueueUnderTest) 
 
 
 def test_a_relay_that_lost_its_lease_appends_nothing(under_test: QueueUnderTest) -> None:
-    relay = under_test.queue.leases.acquire("relay", "relay-1")
+    relay = under_test.queue.leases.acquire("relay", "relay-1", LONG_SECONDS)
     assert relay is not None
     under_test.expire(relay)
     assert under_test.queue.leases.acquire("relay", "relay-2") is not None
@@ -279,7 +282,7 @@ def test_a_relay_that_lost_its_lease_appends_nothing(under_test: QueueUnderTest)
 
 
 def test_a_full_partition_stops_the_relay_at_the_row_before(under_test: QueueUnderTest) -> None:
-    relay = under_test.queue.leases.acquire("relay", "relay-1")
+    relay = under_test.queue.leases.acquire("relay", "relay-1", LONG_SECONDS)
     assert relay is not None
     rows = [forwarded(n) for n in range(1, LIMIT + 6)]
     assert under_test.queue.forward(relay, "default", "", rows) == LIMIT

@@ -13,7 +13,7 @@ def publish(under_test: QueueUnderTest, count: int, channel: str = "thread:1") -
     """Sends events through the queue until `count` frames are in the log."""
     queue = under_test.queue
     name = str(partition_of(channel, queue.partitions))
-    lease = queue.leases.acquire(name, "worker")
+    lease = queue.leases.acquire(name, "worker", 600)
     assert lease is not None
     for start in range(0, count, LIMIT):
         for n in range(start, min(start + LIMIT, count)):
