@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from pushgate import (
     Finished,
     Keys,
     Leases,
+    Ledger,
     RedisJobQueue,
     RedisLog,
     Tracer,
@@ -30,7 +34,8 @@ from pushgate.job_queue import FROM_THE_START, partition_of
 from pushgate.positions import Positions, lease_name
 from pushgate.publisher_control import PublisherControl
 from pushgate.tracer import data_of
-from stack.process import wait_until
+from stack.platform import REPOSITORY
+from stack.process import Process, wait_until
 from stack.redis_cluster import NODES, RedisCluster
 
 PARTITIONS = 4
@@ -48,6 +53,19 @@ def client(redis_cluster: RedisCluster) -> Iterator[redis.Redis]:
 
 def comment(number: int) -> Event:
     return Event("comment.created", ("thread:1", "forum:7"), {"id": number})
+
+
+def put_at_last(queue: RedisJobQueue, event: Event) -> None:
+    """Puts an event, again and again while the cluster cannot take it; that is harmless."""
+
+    def is_put() -> bool:
+        try:
+            queue.put(event)
+        except redis.RedisError:
+            return False
+        return True
+
+    wait_until(is_put, 20, "the cluster takes events")
 
 
 def test_all_of_a_namespace_moves_and_is_followed(
@@ -153,6 +171,47 @@ def test_the_relay_is_woken(client: redis.Redis, keys: Keys) -> None:
     assert client.llen(keys.relay_wake) == 0
 
 
+def test_formatters_work_while_the_namespace_moves(
+    redis_cluster: RedisCluster, client: redis.Redis, keys: Keys, tmp_path: Path
+) -> None:
+    queue, log = RedisJobQueue(client, keys, PARTITIONS), RedisLog(client, keys)
+    began = log.cursor()
+    worker = Process(
+        "formatter",
+        [sys.executable, "-m", "formatter", "--pipelines", "tests.integration.formatter_pipelines"],
+        log=tmp_path / "formatter.log",
+        directory=REPOSITORY,
+        environment={
+            **os.environ,
+            "PUSHGATE_REDIS_URL": redis_cluster.url,
+            "PUSHGATE_NAMESPACE": keys.namespace,
+            "PUSHGATE_PARTITIONS": str(PARTITIONS),
+        },
+    )
+    worker.start()
+    events = [
+        Event("comment.created", (f"thread:{number % 7}",), {"number": number})
+        for number in range(300)
+    ]
+    try:
+        for number, event in enumerate(events):
+            if number % 50 == 49:
+                redis_cluster.move(keys.log, to=(redis_cluster.node_of(keys.log) + 1) % NODES)
+            put_at_last(queue, event)
+        wait_until(lambda: not read_ledger(client, keys).queued, 30, "all is published")
+        assert worker.stop() == 0
+    finally:
+        worker.stop()
+    for channel in {event.key for event in events}:
+        found = [
+            data_of(entry.frame)["number"]
+            for entry in log.after(began.entry_id, 1000)
+            if entry.channels == (channel,)
+        ]
+        assert found == [event.data["number"] for event in events if event.key == channel]
+    assert read_ledger(client, keys) == Ledger(accepted=300, published=300)
+
+
 def test_it_connects_at_the_first_command_and_says_what_is_wrong() -> None:
     with connect("redis+cluster://127.0.0.1:1,127.0.0.1:2") as client:
         for _ in range(2):
@@ -184,14 +243,5 @@ def test_a_node_that_dies_is_an_error_as_of_a_single_redis_until_it_is_back(
             together.execute()
     finally:
         node.start()
-    event = comment(3)
-
-    def is_put() -> bool:
-        try:
-            queue.put(event)
-        except redis.RedisError:
-            return False
-        return True
-
-    wait_until(is_put, 20, "the cluster is whole again")
+    put_at_last(queue, comment(3))
     assert read_ledger(client, keys).accepted == 2
