@@ -1,6 +1,7 @@
 """The worker: one process, one event loop; holds its fair share of the partitions and works them.
 
-Two greenlets: one keeps the leases, one claims. Everything else happens in `formatter.partition`.
+A greenlet renews the leases, one takes and gives back partitions, one claims. Everything else
+happens in `formatter.partition`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 import gevent
 import redis
@@ -85,7 +87,8 @@ class Worker:
         own = [
             _start(self._lanes.run, "lanes"),
             _start(self._attempts.keep_deadlines, "deadline keeper"),
-            _start(self._keep_leases, "lease keeper"),
+            _start(partial(self._repeat, self.renew), "lease keeper"),
+            _start(partial(self._repeat, self.balance), "balancer"),
         ]
         logger.info("worker %s: started", self.owner)
         try:
@@ -101,14 +104,21 @@ class Worker:
         """Claims no more; `run` returns when what was begun is finished or the deadline passed."""
         self._stopping.set()
 
-    def balance(self) -> None:
-        """One turn of the lease keeper: renew, take up to the fair share, give back the rest."""
-        for name, partition in list(self._held.items()):
-            if partition.lost or not self._queue.leases.renew(partition.lease):
+    def renew(self) -> None:
+        """One turn of the lease keeper: nothing else may hold this up, least of all a busy loop, in
+        which every answer is late; so it is one question for all leases.
+        """
+        held = list(self._held.items())
+        renewed = self._queue.leases.renew_all([partition.lease for _, partition in held])
+        for (name, partition), is_ours in zip(held, renewed, strict=True):
+            if self._held.get(name) is partition and (partition.lost or not is_ours):
                 partition.abandon()
                 del self._held[name]
                 logger.warning("worker %s: lost partition %s", self.owner, name)
                 self._audience.lease_lost(name)
+
+    def balance(self) -> None:
+        """One turn of the balancer: take up to the fair share, give back the rest."""
         paused = self._queue.paused()
         for name, partition in self._held.items():
             partition.paused = name in paused
@@ -131,10 +141,12 @@ class Worker:
                     self._held[name] = taken
                     self._audience.lease_taken(name)
 
-    def _keep_leases(self) -> None:
+    def _repeat(self, turn: Callable[[], None]) -> None:
         while True:
-            self._survive_redis(self.balance)
-            gevent.sleep(RENEW_SECONDS)
+            began = time.monotonic()
+            self._survive_redis(turn)
+            # By the clock, and not so long after the last turn, which may have taken long.
+            gevent.sleep(max(0.0, began + RENEW_SECONDS - time.monotonic()))
 
     def _turn(self) -> None:
         self._drained.clear()
@@ -147,6 +159,9 @@ class Worker:
         positions = {name: partition.position for name, partition in with_room.items()}
         ready = self._queue.wait(positions, WAIT_SECONDS if all_have_room else 0)
         for name in ready:
+            if not with_room[name].takes_jobs:
+                # Given back, or paused, while we waited.
+                continue
             try:
                 with_room[name].claim()
             except LeaseLost as error:

@@ -5,6 +5,7 @@ through the end of its lease cannot write any more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,6 +76,10 @@ class LeaseStore(Protocol):
         """Holds the lease for `seconds` from now; False when it is no longer the owner's."""
         ...
 
+    def renew_all(self, leases: Sequence[Lease], seconds: float = LEASE_SECONDS) -> list[bool]:
+        """Renews leases in one go; False for those that are no longer the owner's."""
+        ...
+
     def release(self, lease: Lease) -> bool:
         """Gives the lease back; False when it was no longer the owner's."""
         ...
@@ -112,9 +117,17 @@ class Leases:
 
     def renew(self, lease: Lease, seconds: float = LEASE_SECONDS) -> bool:
         """See `LeaseStore.renew`."""
-        return bool(
-            self._renew([self._keys.lease(lease.name)], [lease.holder, int(seconds * 1000)])
+        return self.renew_all([lease], seconds)[0]
+
+    def renew_all(self, leases: Sequence[Lease], seconds: float = LEASE_SECONDS) -> list[bool]:
+        """See `LeaseStore.renew_all`."""
+        if not leases:
+            return []
+        renewed = self._renew(
+            [self._keys.lease(lease.name) for lease in leases],
+            [int(seconds * 1000), *[lease.holder for lease in leases]],
         )
+        return [bool(answer) for answer in renewed]
 
     def release(self, lease: Lease) -> bool:
         """See `LeaseStore.release`."""

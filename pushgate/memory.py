@@ -73,6 +73,10 @@ class MemoryLeases:
         self._held[lease.name] = (lease, self._clock() + seconds)
         return True
 
+    def renew_all(self, leases: Sequence[Lease], seconds: float = LEASE_SECONDS) -> list[bool]:
+        """See `LeaseStore.renew_all`."""
+        return [self.renew(lease, seconds) for lease in leases]
+
     def release(self, lease: Lease) -> bool:
         """See `LeaseStore.release`."""
         if not self.holds(lease):

@@ -168,6 +168,17 @@ def test_a_zombie_can_do_nothing(under_test: QueueUnderTest) -> None:
     assert under_test.queue.finish(successor, finished) == 1
 
 
+def test_leases_are_renewed_together_and_each_is_told_of(under_test: QueueUnderTest) -> None:
+    leases = under_test.queue.leases
+    kept, lost = leases.acquire("0", "worker-1"), leases.acquire("1", "worker-1")
+    assert kept is not None
+    assert lost is not None
+    leases.release(lost)
+    assert leases.acquire("1", "worker-2") is not None
+    assert leases.renew_all([kept, lost]) == [True, False]
+    assert leases.renew_all([]) == []
+
+
 def test_an_expired_lease_is_nobodys(under_test: QueueUnderTest) -> None:
     lease = holder_of(under_test, comment(1))
     under_test.expire(lease)
