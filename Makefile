@@ -43,7 +43,7 @@ lint: setup-test  ## style, types, import rules
 load: setup  ## 500 readers, 10 commenters, a minute, every frame checked (READERS= SECONDS= ...)
 	@exec $(PYTHON) -m loadtest.run
 
-bench: setup  ## how long a frame takes from the API's answer to a subscriber
+bench: setup  ## what each part costs, beside peers and bare loops; ten minutes
 	@exec $(PYTHON) -m loadtest.bench
 
 test-images: setup  ## build the container images and try them together; needs no engine

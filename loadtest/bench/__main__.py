@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark in turn, on the system that runs or on one started for it.
+"""`make bench`: every benchmark in turn, each on databases or on a system of its own.
 
 python -m loadtest.bench                    all of them
 python -m loadtest.bench answer_to_frame    those that are named
@@ -13,20 +13,37 @@ import sys
 from collections.abc import Callable, Mapping
 
 from loadtest.bench.answer_to_frame import answer_to_frame
+from loadtest.bench.comment_pipeline import comment_pipeline
+from loadtest.bench.enrichment import enrichment
+from loadtest.bench.heavy_stage import heavy_stage
 from loadtest.bench.hooks import hooks
 from loadtest.bench.machine import machine_facts
+from loadtest.bench.other_queues import other_queues
 from loadtest.bench.outbox_relay import outbox_relay
+from loadtest.bench.queue_worker import queue_worker
 from loadtest.bench.table import Table
+from loadtest.bench.worker_memory import worker_memory
 from loadtest.errors import LoadTestError
 from loadtest.target import Target, running_or_own
 from stack.errors import StackError
 from stack.output import say
 
-BENCHMARKS: Mapping[str, Callable[[Target], Table]] = {
-    "answer_to_frame": answer_to_frame,
+ON_A_SYSTEM: Mapping[str, Callable[[Target], Table]] = {"answer_to_frame": answer_to_frame}
+"""What drives all parts together: those that run already, or some started for it."""
+
+ALONE: Mapping[str, Callable[[], Table]] = {
     "hooks": hooks,
     "outbox_relay": outbox_relay,
+    "queue_worker": queue_worker,
+    "comment_pipeline": comment_pipeline,
+    "other_queues": other_queues,
+    "heavy_stage": heavy_stage,
+    "enrichment": enrichment,
+    "worker_memory": worker_memory,
 }
+"""What measures one part on databases of its own."""
+
+BENCHMARKS = (*ON_A_SYSTEM, *ALONE)
 
 
 def main(arguments: list[str]) -> int:
@@ -46,9 +63,14 @@ def main(arguments: list[str]) -> int:
                 f"{unknown[0]}: no such benchmark; there are {', '.join(BENCHMARKS)}"
             )
         say(machine_facts())
-        with running_or_own(os.environ) as target:
-            for name in names:
-                say(f"\n{BENCHMARKS[name](target)}")
+        on_a_system = [name for name in names if name in ON_A_SYSTEM]
+        if on_a_system:
+            with running_or_own(os.environ) as target:
+                for name in on_a_system:
+                    say(f"\n{ON_A_SYSTEM[name](target)}")
+        for name in names:
+            if name in ALONE:
+                say(f"\n{ALONE[name]()}")
     except (LoadTestError, StackError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -12,11 +12,10 @@ from typing import Any
 
 from loadtest.bench.own_site import manage, own_sites
 from loadtest.bench.table import Table
-from loadtest.target import Target
 
 
-def hooks(target: Target) -> Table:
-    """Save a comment in each way and return what is added. The target is left alone."""
+def hooks() -> Table:
+    """Save a comment in each way and return what is added."""
     with own_sites() as sites:
         found = [json.loads(manage(site, "measure_hooks")) for site in sites]
     return Table(

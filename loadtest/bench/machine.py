@@ -21,7 +21,10 @@ def machine_facts() -> str:
             f"Debian {debian_release(Path('/')) or '?'}",
             *_server_versions(),
             f"Python {platform.python_version()}",
-            *(f"{name} {version(name)}" for name in ("django", "gevent", "redis")),
+            *(
+                f"{name} {version(name)}"
+                for name in ("django", "gevent", "redis", "celery", "dramatiq", "rq")
+            ),
         ]
     )
 

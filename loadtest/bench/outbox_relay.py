@@ -12,7 +12,6 @@ from typing import Any
 
 from loadtest.bench.own_site import manage, own_sites
 from loadtest.bench.table import Table
-from loadtest.target import Target
 
 ROWS = 10_000
 ROUNDS = 3
@@ -23,8 +22,8 @@ _WAYS = {
 }
 
 
-def outbox_relay(target: Target) -> Table:
-    """Move the same rows in each way and return rates and ratios. The target is left alone."""
+def outbox_relay() -> Table:
+    """Move the same rows in each way and return rates and ratios."""
     options = (f"--rows={ROWS}", f"--rounds={ROUNDS}")
     with own_sites() as sites:
         found = [json.loads(manage(site, "measure_relay", *options)) for site in sites]
