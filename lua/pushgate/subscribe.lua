@@ -25,7 +25,11 @@
 --
 -- A frame noted before 1 is in the log before 1, so either history has it or it is at or before
 -- `now`. A frame noted between 1 and 2 comes by 2, and perhaps again by 3. One noted after 2 comes
--- by 3. Everything at or below the subscriber's cursor is dropped, and the cursor moves with
+-- by 3. With several channels 2 is not one moment: a frame of the second may be noted while the
+-- first has been read and a frame before it, of the first, has not. So `now` is taken again at the
+-- beginning of 2, and what was noted behind it is left to 3: the tail notes in the log's order,
+-- each frame after `now` has moved to it, so in front of that `now` nothing is yet to be noted.
+-- Everything at or below the subscriber's cursor is dropped, and the cursor moves with
 -- every frame sent, so each comes once: also the copies of an entry that names two of the channels,
 -- and what a new tail hands over again. Each tail hands over contiguously, so a frame never
 -- arrives for the first time before the one in front of it.
@@ -224,8 +228,9 @@ local function by_position(a, b)
     return is_after(b.ms, b.seq, a.ms, a.seq)
 end
 
--- Appends the frames noted since the counters were taken. Returns false when some are gone.
-local function append_recent(subscriber, parts)
+-- Appends the frames noted since the counters were taken, up to `now`. Returns false when some are
+-- gone.
+local function append_recent(subscriber, parts, now)
     local blocks = {}
     for i, name in ipairs(subscriber.names) do
         if not recent.append_since(name, subscriber.counts[i], blocks) then
@@ -236,7 +241,7 @@ local function append_recent(subscriber, parts)
     for _, block in ipairs(blocks) do
         local at = parse(match(block, "^id: ([^\n]+)\n"))
         -- One of another epoch was noted before the epoch moved.
-        if at.epoch == subscriber.epoch then
+        if at.epoch == subscriber.epoch and not is_after(at.ms, at.seq, now.ms, now.seq) then
             at.block = block
             found[#found + 1] = at
         end
@@ -260,7 +265,7 @@ local function start(subscriber, block)
         if now.epoch ~= subscriber.epoch then
             reset_epoch(subscriber, now, parts)
         end
-        ends = not append_recent(subscriber, parts)
+        ends = not append_recent(subscriber, parts, now)
         if ends then
             state:incr("count:overrun", 1, 0)
         end
