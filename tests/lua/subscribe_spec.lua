@@ -1,0 +1,86 @@
+-- The moment a subscriber comes in, with stand-ins for all that is around it.
+
+local cursor = require("pushgate.cursor")
+
+local EPOCH = "00000000"
+
+local function at(seq)
+    return cursor.of_entry(EPOCH, "1-" .. seq)
+end
+
+local function block(seq)
+    return "id: " .. at(seq).text .. "\nevent: a\ndata: {}\n\n"
+end
+
+describe("a subscriber of two channels that comes in", function()
+    local subscribe, now, noted, before_second, out
+
+    -- What the filter sends of one block of the module's.
+    local function filtered(text)
+        ngx.arg = { text, false }
+        subscribe.filter()
+        out = out .. ngx.arg[1]
+    end
+
+    setup(function()
+        local state = { incr = function() end, get = function() end, set = function() end }
+        _G.ngx = { shared = { pushgate_state = state, pushgate_recent = state }, ctx = {},
+            now = function() return 1 end }
+        local stand_ins = {
+            ["pushgate.config"] = { get = function()
+                return { retry_min_ms = 1, retry_max_ms = 1, max_age_seconds = 0 }
+            end },
+            ["pushgate.engine.push_stream"] = { ready = function() return true end,
+                path = function() return "path" end },
+            ["pushgate.generation"] = { settle = function() end },
+            ["pushgate.history"] = {},
+            ["pushgate.redis"] = {},
+            ["pushgate.position"] = { begin = function() return now end,
+                now = function() return now end },
+            ["pushgate.recent"] = { count = function() return 0 end,
+                append_since = function(name, _, list)
+                    if name == "b" then
+                        before_second()
+                    end
+                    for _, text in ipairs(noted[name]) do
+                        list[#list + 1] = text
+                    end
+                    return true
+                end },
+        }
+        for name, stand_in in pairs(stand_ins) do
+            package.loaded[name] = stand_in
+        end
+        package.loaded["pushgate.subscribe"] = nil
+        subscribe = require("pushgate.subscribe")
+    end)
+
+    before_each(function()
+        now, noted, out, ngx.ctx = at(0), { a = {}, b = {} }, "", {}
+        before_second = function() end
+        subscribe.prepare({ { name = "a", backlog = 0 }, { name = "b", backlog = 0 } })
+    end)
+
+    it("gets what was noted meanwhile, in the log's order, and each once", function()
+        now = at(3)
+        noted = { a = { block(1), block(3) }, b = { block(2) } }
+        filtered(": marker\n\n")
+        for seq = 1, 4 do
+            filtered(block(seq))
+        end
+        assert.equal("retry: 1\nid: " .. at(0).text .. "\n\n" .. block(1) .. block(2) .. block(3)
+            .. block(4), out)
+    end)
+
+    it("gets a frame of the first that is noted while the second is read", function()
+        before_second = function()
+            -- The tail notes one of each, in this order, when the first has been read.
+            now = at(2)
+            noted = { a = { block(1) }, b = { block(2) } }
+        end
+        filtered(": marker\n\n")
+        filtered(block(1))
+        filtered(block(2))
+        assert.equal("retry: 1\nid: " .. at(0).text .. "\n\n" .. block(1) .. block(2), out)
+    end)
+end)
