@@ -4,136 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import pytest
-import redis
 
 from pushgate import (
     Control,
     Event,
-    Keys,
-    Ledger,
-    LogEntry,
-    RedisJobQueue,
-    RedisLog,
-    connect,
-    read_ledger,
     tombstone_of,
 )
 from pushgate.job_queue import FROM_THE_START, partition_of
 from pushgate.leases import LEASE_SECONDS
-from stack.platform import REPOSITORY
-from stack.process import Process, wait_until
-from stack.redis_server import RedisServer
+from tests.integration.formatter_site import (
+    PARTITIONS,
+    Site,
+    events,
+    numbered,
+    numbers_by_channel,
+    site,
+)
 
-PARTITIONS = 4
-DEADLINE_SECONDS = 30
-
-
-class Site:
-    """A namespace with a queue, and formatter processes that work it."""
-
-    def __init__(self, server: RedisServer, namespace: str, directory: Path) -> None:
-        self.client: redis.Redis = connect(server.url)
-        self.keys = Keys(namespace)
-        self.queue = RedisJobQueue(self.client, self.keys, PARTITIONS)
-        self.log = RedisLog(self.client, self.keys)
-        self.start_of_log = self.log.cursor()
-        self._server = server
-        self._directory = directory
-        self.workers: list[Process] = []
-
-    def start_worker(self, *options: str) -> Process:
-        """Starts one more formatter; it may not hold a partition yet when this returns."""
-        number = len(self.workers)
-        worker = Process(
-            f"formatter {number}",
-            [
-                *(sys.executable, "-m", "formatter"),
-                *("--pipelines", "tests.integration.formatter_pipelines"),
-                *options,
-            ],
-            log=self._directory / f"formatter-{number}.log",
-            directory=REPOSITORY,
-            environment={
-                **os.environ,
-                "PUSHGATE_REDIS_URL": self._server.url,
-                "PUSHGATE_NAMESPACE": self.keys.namespace,
-                "PUSHGATE_PARTITIONS": str(PARTITIONS),
-            },
-        )
-        worker.start()
-        self.workers.append(worker)
-        return worker
-
-    def put(self, *events: Event) -> None:
-        """Puts events on the queue."""
-        for event in events:
-            self.queue.put(event)
-
-    def holders(self) -> dict[str, int]:
-        """Owner -> number of partitions held."""
-        held: defaultdict[str, int] = defaultdict(int)
-        for partition in range(PARTITIONS):
-            value = self.client.get(self.keys.lease(str(partition)))
-            if isinstance(value, bytes):
-                held[value.decode()] += 1
-        owners: defaultdict[str, int] = defaultdict(int)
-        for holder, partitions in held.items():
-            owners[holder.partition(":")[2]] += partitions
-        return dict(owners)
-
-    def frames(self) -> list[LogEntry]:
-        """Everything in the log."""
-        return self.log.after(self.start_of_log.entry_id, 100_000)
-
-    def dead_letters(self) -> list[dict[bytes, bytes]]:
-        """The fields of each dead letter."""
-        found: Any = self.client.xrange(self.keys.dead)
-        return [fields for _, fields in found]
-
-    def ledger(self) -> Ledger:
-        """The books."""
-        return read_ledger(self.client, self.keys)
-
-    def wait_until(self, condition: Callable[[], object], what: str) -> None:
-        """Waits for the condition, with the deadline of these tests."""
-        wait_until(condition, DEADLINE_SECONDS, what)
-
-    def wait_until_done(self) -> None:
-        """Waits until no job is on the queue."""
-        self.wait_until(lambda: self.ledger().queued == 0, "the queue is empty")
-
-
-@pytest.fixture
-def site(redis_server: RedisServer, redis_namespace: str, tmp_path: Path) -> Iterator[Site]:
-    """A site without a formatter yet."""
-    site = Site(redis_server, redis_namespace, tmp_path)
-    yield site
-    for worker in site.workers:
-        worker.stop()
-    site.client.close()
-
-
-def events(count: int, keys: int = 1, kind: str = "comment.created") -> list[Event]:
-    return [Event(kind, (f"thread:{n % keys}",), {"number": n}) for n in range(count)]
-
-
-def numbers_by_channel(frames: list[LogEntry]) -> dict[str, list[int]]:
-    found: defaultdict[str, list[int]] = defaultdict(list)
-    for entry in frames:
-        if entry.frame.startswith(b"event: gone\n"):
-            continue
-        number = int(entry.frame.rpartition(b'"number":')[2].partition(b"}")[0])
-        for channel in entry.channels:
-            found[channel].append(number)
-    return dict(found)
+__all__ = ["site"]
 
 
 def test_every_event_becomes_a_frame_in_the_order_of_its_key(site: Site) -> None:
@@ -343,10 +233,7 @@ def test_killed_workers_lose_nothing_and_repeat_nothing(site: Site) -> None:
     put = 0
     for _ in range(6):
         worker = site.start_worker()
-        batch = [
-            Event("comment.created", (f"thread:{n % 5}",), {"number": n})
-            for n in range(put, put + 200)
-        ]
+        batch = numbered(range(put, put + 200), keys=5)
         before = len(site.frames())
         site.put(*batch)
         put += 200
@@ -364,9 +251,7 @@ def test_a_worker_that_slept_past_its_leases_publishes_nothing_twice(site: Site)
     site.put(*events(20, keys=5))
     site.wait_until_done()
     os.kill(zombie.pid, signal.SIGSTOP)
-    site.put(
-        *[Event("comment.created", (f"thread:{n % 5}",), {"number": n}) for n in range(20, 40)]
-    )
+    site.put(*numbered(range(20, 40), keys=5))
     site.start_worker()
     site.wait_until(
         lambda: site.ledger().queued == 0,
@@ -374,9 +259,7 @@ def test_a_worker_that_slept_past_its_leases_publishes_nothing_twice(site: Site)
     )
     os.kill(zombie.pid, signal.SIGCONT)
     site.wait_until(lambda: len(site.holders()) == 2, "the sleeper is back with a share of its own")
-    site.put(
-        *[Event("comment.created", (f"thread:{n % 5}",), {"number": n}) for n in range(40, 60)]
-    )
+    site.put(*numbered(range(40, 60), keys=5))
     site.wait_until_done()
     expected = {f"thread:{k}": list(range(k, 60, 5)) for k in range(5)}
     assert numbers_by_channel(site.frames()) == expected
