@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
-from collections.abc import Sequence
-from typing import Protocol
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import takewhile
+from typing import Protocol, TypeVar
 
 import gevent
 from greenlet import greenlet
 
-from formatter.errors import DeadlineExceeded
+from formatter.errors import DeadlineExceeded, StageExited, TransientError, reason_of
 from formatter.observers import Audience, Observer
+from formatter.output import checked_frames
 from formatter.pipeline import Pipeline
 from formatter.registry import Pipelines
 from pushgate import Event, Frame
+
+logger = logging.getLogger("formatter")
 
 SUSPECT_ATTEMPTS = 3
 """A job claimed so often without an end is suspected of ending the process that works on it. The
@@ -27,6 +35,16 @@ TIMED_EVERY_SECONDS = 0.0005
 LOOK_SECONDS = 0.25
 """How often deadlines are looked at: an attempt may take so much longer."""
 
+LONGEST_GATHER_SECONDS = 60.0
+"""However long a pipeline would hold an event back."""
+
+STUBBORN_SECONDS = 10.0
+"""A stage that goes on for so long after its deadline, catching all that is thrown at it, can only
+be ended with its process.
+"""
+
+Result = TypeVar("Result")
+
 
 class Sandbox(Protocol):
     """Where an event that may end the process is taken through its pipeline."""
@@ -37,6 +55,10 @@ class Sandbox(Protocol):
         Raises:
             ProcessEnded: it did end it, did not come to an end, or made too much.
         """
+        ...
+
+    def gone(self, event: Event) -> tuple[Frame, ...]:
+        """As `Pipeline.gone`; raises what `run` does."""
         ...
 
 
@@ -91,22 +113,53 @@ class Attempts:
             Exception: none will.
         """
         if claims >= SUSPECT_ATTEMPTS and self._sandbox is not None:
-            return self._sandbox.run(event)
-        runner = gevent.getcurrent()
-        now = time.monotonic()
-        self._running[runner] = now + pipeline.deadline_seconds
+            return checked_frames(event, self._sandbox.run(event))
         on_stage = None
-        if self._on_stage is not None and now >= self._next_timed_at:
-            on_stage = self._on_stage
-            self._next_timed_at = now + TIMED_EVERY_SECONDS
-        try:
-            return pipeline.run(event, on_stage)
-        except _OutOfTime:
-            raise DeadlineExceeded(
-                f"event {event.id}: its pipeline took more than {pipeline.deadline_seconds:g} s"
-            ) from None
-        finally:
-            del self._running[runner]
+        if self._on_stage is not None:
+            now = time.monotonic()
+            if now >= self._next_timed_at:
+                on_stage = self._on_stage
+                self._next_timed_at = now + TIMED_EVERY_SECONDS
+        return checked_frames(event, self._call(pipeline, pipeline.run, event, on_stage))
+
+    def gathers(self, pipeline: Pipeline) -> bool:
+        """Whether any event of the pipeline waits for others."""
+        return type(pipeline).gather is not Pipeline.gather
+
+    def gather(self, event: Event, pipeline: Pipeline) -> float:
+        """Asks the pipeline for how many seconds the event waits for others of its key.
+
+        Raises:
+            Exception: it does not say.
+        """
+        return min(float(self._call(pipeline, pipeline.gather, event)), LONGEST_GATHER_SECONDS)
+
+    def joining(self, first: Event, later: Sequence[Event], pipeline: Pipeline) -> int:
+        """Asks the pipeline how many of the events that came after the first go with it.
+
+        Raises:
+            Exception: it does not say.
+        """
+        return self._call(pipeline, _joining, pipeline, first, later)
+
+    def collapse(self, events: Sequence[Event], pipeline: Pipeline) -> Event:
+        """Makes one event of several.
+
+        Raises:
+            Exception: it cannot be done.
+        """
+        return self._call(pipeline, pipeline.collapse, events)
+
+    def gone(self, event: Event, pipeline: Pipeline, claims: int) -> tuple[Frame, ...]:
+        """Makes the frames that stand for an event given up.
+
+        Raises:
+            Exception: it cannot be done.
+        """
+        own = type(pipeline).gone is not Pipeline.gone
+        if own and claims >= SUSPECT_ATTEMPTS and self._sandbox is not None:
+            return checked_frames(event, self._sandbox.gone(event))
+        return checked_frames(event, self._call(pipeline, pipeline.gone, event))
 
     def keep_deadlines(self) -> None:
         """Ends attempts that take too long, until the greenlet it runs in is killed."""
@@ -114,10 +167,48 @@ class Attempts:
             gevent.sleep(LOOK_SECONDS)
             now = time.monotonic()
             for runner, ends_at in list(self._running.items()):
+                if ends_at + STUBBORN_SECONDS < now:
+                    _end_process_with(runner)
                 if ends_at < now:
                     # From the hub, as gevent's own timeouts: there nothing can come between.
                     gevent.get_hub().loop.run_callback(self._throw, runner, ends_at)
 
+    def _call(
+        self, pipeline: Pipeline, function: Callable[..., Result], *arguments: object
+    ) -> Result:
+        """Calls a function of the pipeline, which has the pipeline's seconds for it.
+
+        All it can raise is an `Exception`: what ends a greenlet is no end for the worker's.
+        """
+        runner = gevent.getcurrent()
+        self._running[runner] = time.monotonic() + pipeline.deadline_seconds
+        try:
+            return function(*arguments)
+        except Exception:
+            raise
+        except _OutOfTime:
+            raise DeadlineExceeded(
+                f"its pipeline took more than {pipeline.deadline_seconds:g} s"
+            ) from None
+        except gevent.Timeout as error:
+            raise TransientError(f"a stage ended with {reason_of(error)}") from error
+        except BaseException as error:
+            raise StageExited(f"a stage ended with {reason_of(error)}") from error
+        finally:
+            del self._running[runner]
+
     def _throw(self, runner: greenlet, ends_at: float) -> None:
         if self._running.get(runner) == ends_at:
             runner.throw(_OutOfTime)
+
+
+def _joining(pipeline: Pipeline, first: Event, later: Sequence[Event]) -> int:
+    return sum(1 for _ in takewhile(partial(pipeline.joins, first), later))
+
+
+def _end_process_with(runner: greenlet) -> None:
+    """The attempt was counted: whoever claims the event next knows."""
+    stack = "".join(traceback.format_stack(runner.gr_frame))
+    logger.critical("a stage goes on after its deadline; the process ends. It is at\n%s", stack)
+    logging.shutdown()
+    os._exit(70)

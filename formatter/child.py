@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from formatter.errors import DeadlineExceeded, ProcessDied, ResultTooLarge, TransientError
+from formatter.errors import DeadlineExceeded, NoProcess, ProcessDied, ResultTooLarge
 from formatter.pool_process import ERROR, HEADER, REQUEST
 
 logger = logging.getLogger("formatter")
@@ -59,7 +59,7 @@ class Child:
         result_bytes: a larger answer is not taken in.
 
     Raises:
-        TransientError: it could not be started, the first call failed or took too long.
+        NoProcess: it could not be started, the first call failed or took too long.
     """
 
     def __init__(self, name: str, memory_bytes: int, first_call: bytes, result_bytes: int) -> None:
@@ -82,7 +82,7 @@ class Child:
                 )
         except OSError as error:
             self._socket.close()
-            raise TransientError(f"{name}: no process could be started: {error}") from error
+            raise NoProcess(f"{name}: no process could be started: {error}") from error
         except BaseException:
             self._socket.close()
             raise
@@ -90,7 +90,7 @@ class Child:
             self.ask(first_call, START_SECONDS).unwrap()
         except Exception as error:
             self.end()
-            raise TransientError(f"{self}: did not start: {error}") from error
+            raise NoProcess(f"{self}: did not start: {error}") from error
         except BaseException:
             self.end()
             raise

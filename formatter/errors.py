@@ -6,6 +6,8 @@ import signal
 
 from pushgate.errors import PushgateError
 
+_LONGEST_TEXT = 2000
+
 
 class FormatterError(PushgateError):
     """The root of what the formatter raises on purpose."""
@@ -39,7 +41,13 @@ class ProcessDied(TransientError):
         self.returncode = returncode
 
 
-class PoolClosed(TransientError):
+class NoProcess(TransientError):
+    """There is no process for a call and none could be started, which is no event's fault: it is
+    tried again until there is one.
+    """
+
+
+class PoolClosed(NoProcess):
     """The worker is stopping and starts no calls into other processes any more."""
 
 
@@ -51,12 +59,35 @@ class ResultTooLarge(FormatterError):
     """What a call into another process returned is more than this process takes in."""
 
 
+class InvalidFrames(FormatterError):
+    """What a pipeline made of an event is no tuple of frames."""
+
+
+class StageExited(FormatterError):
+    """A stage raised what is meant to end a process, a greenlet or a task, and not an event."""
+
+
 class InvalidPipelines(FormatterError, ValueError):
     """The module named with `--pipelines` does not say which pipelines there are."""
 
 
 class InvalidPublishers(FormatterError, ValueError):
     """The module named with `--pipelines` has publishers that cannot be started."""
+
+
+def reason_of(error: BaseException) -> str:
+    """`ValueError: what it says`, in a text that can be logged and kept, whatever the error is."""
+    return f"{type(error).__name__}: {text_of(error)}"
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says: not too long, and UTF-8 has all of it."""
+    try:
+        text = str(error)[:_LONGEST_TEXT]
+    except Exception:
+        # An error of a site's own, which fails to say what it is.
+        return "(it has no text)"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _how_it_ended(returncode: int | None) -> str:

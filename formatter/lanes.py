@@ -33,11 +33,12 @@ class Lane:
         jobs: what is to be worked on; the first stays until it has ended.
         attempts: how often the first was tried, once it has begun; 0 before.
         tries: how often it was tried here.
+        together: how many of the first are worked on as one.
         gathered: the first has waited for others to go with it.
         running: a runner has it in its hands.
     """
 
-    __slots__ = ("attempts", "gathered", "home", "jobs", "key", "running", "tries")
+    __slots__ = ("attempts", "gathered", "home", "jobs", "key", "running", "together", "tries")
 
     def __init__(self, home: LaneHome, key: str) -> None:
         self.home = home
@@ -45,6 +46,7 @@ class Lane:
         self.jobs: deque[tuple[Job, Event]] = deque()
         self.attempts = 0
         self.tries = 0
+        self.together = 1
         self.gathered = False
         self.running = False
 

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+from formatter.errors import reason_of
 from pushgate import Event
 from pushgate.job_queue import partition_of
 
@@ -27,6 +28,9 @@ FIELDS = ("event_id", "type", "key", "correlation_id", "attempts", "partition")
 
 MOST_FRAMES = 12
 """Places of a traceback that a line of text names, the innermost ones."""
+
+MOST_TRACEBACK = 20_000
+"""Characters of a traceback in JSON."""
 
 # Control characters, and what else a terminal or a log viewer takes for the end of a line or for
 # the order to write backwards.
@@ -116,6 +120,10 @@ class LineOfJsonFormatter(JsonFormatter):
         log_data["time"] = _time_of(record)
         super().add_fields(log_data, record, message_dict)
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The traceback, which the text of an error may make longer than anybody reads."""
+        return "".join(super().formatException(ei))[:MOST_TRACEBACK]
+
 
 def configure(form: str, partitions: int, stream: TextIO | None = None) -> logging.Handler:
     """Sends every record of this process, from INFO on, to `stream` (stderr when not given).
@@ -156,8 +164,8 @@ def _in_one_line(error: BaseException) -> str:
         f"{frame.filename}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
     ]
-    line = f"{type(error).__name__}: {error}"
+    line = reason_of(error)
     if places:
         line += f" at {' < '.join(reversed(places))}"
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return f"{line} | because of {type(cause).__name__}: {cause}" if cause else line
+    return f"{line} | because of {reason_of(cause)}" if cause else line

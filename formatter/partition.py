@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, TypeVar
 
 import gevent
@@ -22,9 +22,10 @@ import redis
 from gevent.event import Event as Flag
 
 from formatter.attempt import SUSPECT_ATTEMPTS, Attempts
-from formatter.errors import EventExpired, TransientError
+from formatter.errors import EventExpired, NoProcess, TransientError, reason_of, text_of
 from formatter.lanes import Lane, Lanes
 from formatter.logs import about, working_on
+from formatter.pipeline import Pipeline
 from pushgate import (
     Event,
     Finished,
@@ -134,12 +135,29 @@ class Partition:
         return not (self.lost or self.leaving or self.paused)
 
     def claim(self) -> int:
-        """Claims the next jobs and puts each into its lane; returns how many.
+        """Claims the next jobs, unless it takes none now, and puts each into its lane.
+
+        Returns:
+            How many.
 
         Raises:
             LeaseLost: the partition is somebody else's.
         """
-        jobs = self._queue.claim(self.lease, self.position, MOST_IN_FLIGHT - self._in_flight)
+        if not self.takes_jobs:
+            return 0
+        # What is asked for is in flight as well: nobody gives the lease back meanwhile.
+        self._in_flight += 1
+        try:
+            room = MOST_IN_FLIGHT + 1 - self._in_flight
+            jobs = self._queue.claim(self.lease, self.position, room)
+            if self.leaving and jobs:
+                # Jobs before these were given back meanwhile, and come first.
+                self._ask(partial(self._queue.cancel, self.lease, [job.entry_id for job in jobs]))
+        finally:
+            if not self.lost:
+                self._in_flight -= 1
+        if self.lost or self.leaving:
+            return 0
         for job in jobs:
             self.position = job.entry_id
             self._in_flight += 1
@@ -153,7 +171,7 @@ class Partition:
         not_begun: list[str] = []
         dropped = 0
         for key, lane in list(self._lanes.items()):
-            kept = 1 if lane.running else 0
+            kept = lane.together if lane.running else 0
             begun = 1 if lane.attempts else 0
             not_begun += [job.entry_id for job, _ in list(lane.jobs)[max(kept, begun) :]]
             dropped += len(lane.jobs) - kept
@@ -196,7 +214,7 @@ class Partition:
                 "partition %s, job %s: malformed: %s", self.lease.name, job.entry_id, error
             )
             self._audience.ended(None, "dead", job.attempts, 0.0)
-            self._end(_Burial(job.entry_id, f"malformed: {error}"[:2000], ()))
+            self._end(_Burial(job.entry_id, f"malformed: {text_of(error)}", ()))
             return
         lane = self._lanes.get(event.key)
         if lane is None:
@@ -223,6 +241,7 @@ class Partition:
             if not together:
                 return False
             lane.attempts = job.attempts
+            lane.together = together
         ended = self._attempt(lane, together)
         working_on.set(None)
         if ended is None or self.lost:
@@ -234,6 +253,7 @@ class Partition:
         """Takes what ended off the head of a lane; True when there is more in it."""
         lane.attempts = 0
         lane.tries = 0
+        lane.together = 1
         lane.gathered = False
         for _ in range(ended):
             lane.jobs.popleft()
@@ -248,23 +268,35 @@ class Partition:
         if job.attempts >= SUSPECT_ATTEMPTS:
             return 1
         pipeline = self._attempts.pipeline_of(event)
-        if not lane.gathered:
-            seconds = pipeline.gather(event)
-            if seconds > 0:
-                lane.gathered = True
-                self._ready.make_ready_later(lane, seconds)
-                return 0
+        if not self._attempts.gathers(pipeline):
             return 1
-        together = 1
-        for job, later in islice(lane.jobs, 1, MOST_GATHERED):
-            if (
-                job.attempts >= SUSPECT_ATTEMPTS
-                or self._attempts.pipeline_of(later) is not pipeline
-                or not pipeline.joins(event, later)
-            ):
-                break
-            together += 1
-        return together
+        try:
+            if lane.gathered:
+                joining = self._attempts.joining(event, self._candidates(lane, pipeline), pipeline)
+                return min(1 + joining, len(lane.jobs))
+            seconds = self._attempts.gather(event, pipeline)
+        except Exception:
+            # The boundary of a job: it goes on alone.
+            logger.exception("it is not known what to gather", extra=about(event))
+            return 1
+        if not seconds > 0 or self.leaving:
+            return 1
+        lane.gathered = True
+        self._ready.make_ready_later(lane, seconds)
+        return 0
+
+    def _candidates(self, lane: Lane, pipeline: Pipeline) -> list[Event]:
+        """The events of a lane that may go with its first."""
+        return [
+            event
+            for _, event in takewhile(
+                lambda entry: (
+                    entry[0].attempts < SUSPECT_ATTEMPTS
+                    and self._attempts.pipeline_of(entry[1]) is pipeline
+                ),
+                islice(lane.jobs, 1, MOST_GATHERED),
+            )
+        ]
 
     def _attempt(self, lane: Lane, together: int) -> _Ended | None:
         """Works on the head of a lane; None when another attempt is to follow."""
@@ -274,8 +306,11 @@ class Partition:
             return self._burial(job, event, f"claimed {job.attempts} times and never finished")
         if together > 1:
             ended = self._attempt_together(list(islice(lane.jobs, together)))
-            if ended is not None:
+            if ended is not None or self.lost:
                 return ended
+            lane.together = 1
+            if self.leaving:
+                self.leave()
         lane.tries += 1
         working_on.set((event, attempts))
         self._audience.began(event, attempts)
@@ -283,34 +318,48 @@ class Partition:
             frames = self._attempts.run(event, self._attempts.pipeline_of(event), job.attempts)
         except EventExpired:
             return (self._finished(job, event, (), attempts, EXPIRED),)
-        except TransientError as error:
-            # Claims count as attempts, but who died with them may have died of something else.
-            if attempts >= MOST_ATTEMPTS and lane.tries > 1:
-                return self._burial(job, event, f"{attempts} attempts: {error}", attempts)
-            logger.warning("attempt %d failed: %s", attempts, error, extra=about(event))
-            self._audience.retried(event, attempts, error)
-            self._ready.make_ready_later(lane, _backoff_seconds(attempts))
-            return None
         except Exception as error:
             # The boundary of a job: whatever a site's stage raises ends this job alone.
-            logger.exception("the pipeline failed", extra=about(event))
-            return self._burial(job, event, f"{type(error).__name__}: {error}", attempts)
+            return self._failed(lane, error)
         return (self._finished(job, event, frames, attempts),)
+
+    def _failed(self, lane: Lane, error: Exception) -> _Ended | None:
+        """What a failed attempt leads to; None when another is to follow."""
+        job, event = lane.jobs[0]
+        attempts, reason = lane.attempts, reason_of(error)
+        if self.lost:
+            self._audience.retried(event, attempts, error)
+            return None
+        if not isinstance(error, TransientError):
+            logger.error("the pipeline failed", extra=about(event), exc_info=error)
+            return self._burial(job, event, reason, attempts)
+        # Claims count as attempts, but who died with them may have died of something else.
+        # Where no process can be started, nothing is known of the event at all.
+        told_by_event = lane.tries > 1 and not isinstance(error, NoProcess)
+        if attempts >= MOST_ATTEMPTS and told_by_event:
+            return self._burial(job, event, f"{attempts} attempts: {reason}", attempts)
+        logger.warning("attempt %d failed: %s", attempts, reason, extra=about(event))
+        self._audience.retried(event, attempts, error)
+        self._ready.make_ready_later(lane, _backoff_seconds(attempts))
+        return None
 
     def _attempt_together(self, jobs: Sequence[tuple[Job, Event]]) -> _Ended | None:
         """Makes one event of several; None when that fails and each is to go alone."""
         *others, (job, last) = jobs
+        event = None
         try:
             pipeline = self._attempts.pipeline_of(last)
-            event = pipeline.collapse([event for _, event in jobs])
+            event = self._attempts.collapse([event for _, event in jobs], pipeline)
             working_on.set((event, job.attempts))
             self._audience.began(event, job.attempts)
             frames = self._attempts.run(event, pipeline, job.attempts)
         except EventExpired:
             return tuple(self._finished(j, e, (), j.attempts, EXPIRED) for j, e in jobs)
-        except Exception:
+        except Exception as error:
             # The boundary of a job: the head of the lane goes on alone, and the others after it.
             logger.exception("%d events could not be collapsed", len(jobs), extra=about(last))
+            if event is not None:
+                self._audience.retried(event, job.attempts, error)
             return None
         ended = [self._finished(other, event, (), other.attempts) for other, event in others]
         return (*ended, self._finished(job, event, frames, job.attempts))
@@ -333,12 +382,12 @@ class Partition:
         self._audience.ended(event, "dead", attempts, seconds_since(event))
         logger.error("dead after %d attempts: %s", attempts, reason[:500], extra=about(event))
         try:
-            frames = self._attempts.pipeline_of(event).gone(event)
+            frames = self._attempts.gone(event, self._attempts.pipeline_of(event), job.attempts)
         except Exception:
             # The boundary of a job, as above.
             logger.exception("no tombstone could be made", extra=about(event))
             frames = ()
-        return _Burial(job.entry_id, reason[:2000], frames)
+        return _Burial(job.entry_id, reason, frames)
 
     def _end(self, ended: _Ended) -> None:
         if not self._ended:

@@ -93,6 +93,7 @@ class ProcessPool:
             DeadlineExceeded: it took longer.
             ProcessDied: the child ended.
             ResultTooLarge: it returned more than `result_bytes`.
+            NoProcess: the child could not be started.
             PoolClosed: the pool is closed, or was before it was done.
         """
         request = pickle.dumps((function, args), PICKLE_PROTOCOL)

@@ -53,14 +53,23 @@ class Sandbox:
             ProcessEnded: the event ended its process, did not come to an end in the sandbox's
                 seconds, or made too much.
         """
-        try:
-            return self._pool.call(_run_pipeline, self._module, event, seconds=self._seconds)
-        except (DeadlineExceeded, ProcessDied, ResultTooLarge) as error:
-            raise ProcessEnded(str(error)) from error
+        return self._call(_run_pipeline, event)
+
+    def gone(self, event: Event) -> tuple[Frame, ...]:
+        """Makes the frames that stand for an event given up; raises what `run` does."""
+        return self._call(_make_gone, event)
 
     def close(self) -> None:
         """Kills the processes, whatever they do."""
         self._pool.close()
+
+    def _call(
+        self, function: Callable[[str, Event], tuple[Frame, ...]], event: Event
+    ) -> tuple[Frame, ...]:
+        try:
+            return self._pool.call(function, self._module, event, seconds=self._seconds)
+        except (DeadlineExceeded, ProcessDied, ResultTooLarge) as error:
+            raise ProcessEnded(str(error)) from error
 
 
 def _prepare(module: str, prepare: Callable[[], object] | None) -> None:
@@ -71,6 +80,10 @@ def _prepare(module: str, prepare: Callable[[], object] | None) -> None:
 
 def _run_pipeline(module: str, event: Event) -> tuple[Frame, ...]:
     return _pipelines(module).for_type(event.type).run(event)
+
+
+def _make_gone(module: str, event: Event) -> tuple[Frame, ...]:
+    return _pipelines(module).for_type(event.type).gone(event)
 
 
 @cache

@@ -166,6 +166,7 @@ class Worker:
                 with_room[name].claim()
             except LeaseLost as error:
                 logger.warning("%s", error)
+                self._audience.refused(name)
                 with_room[name].abandon()
         if not ready and not all_have_room:
             self._drained.wait(WAIT_SECONDS)

@@ -42,7 +42,8 @@ def _is_type(value: str) -> bool:
 
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and halves of a surrogate pair, which UTF-8 does not have."""
 
 
 _random = random.Random()
@@ -364,10 +365,11 @@ def _check_text(name: str, value: object, longest: int) -> None:
     if (
         not isinstance(value, str)
         or len(value) > longest
-        or not (value.isprintable() or not _CONTROL.search(value))
+        or not (value.isprintable() or not _UNFIT.search(value))
     ):
         raise InvalidEvent(
-            f"{name} {str(value)[:80]!r}: use at most {longest} characters, no control characters"
+            f"{name} {str(value)[:80]!r}: use at most {longest} characters of UTF-8, "
+            "no control characters"
         )
 
 

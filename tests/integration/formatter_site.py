@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +30,8 @@ from stack.redis_server import RedisServer
 
 PARTITIONS = 4
 DEADLINE_SECONDS = 30
+
+_NUMBER = re.compile(rb'"number":(-?[0-9]+)')
 
 
 class Site:
@@ -159,9 +162,9 @@ def numbers_by_channel(frames: list[LogEntry]) -> dict[str, list[int]]:
     for entry in frames:
         if entry.frame.startswith(b"event: gone\n"):
             continue
-        number = int(entry.frame.rpartition(b'"number":')[2].partition(b"}")[0])
+        (number,) = _NUMBER.findall(entry.frame)
         for channel in entry.channels:
-            found[channel].append(number)
+            found[channel].append(int(number))
     return dict(found)
 
 

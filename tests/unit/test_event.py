@@ -106,6 +106,8 @@ def test_what_breaks_a_rule_is_refused_with_the_thing_and_the_value(
         {"key": "a\nb"},
         {"object": "x" * 256},
         {"correlation_id": "x" * 129},
+        {"key": "half \ud83d"},
+        {"object": "half \ud83d"},
         {"traceparent": "00-1-2-3"},
         {"flags": {"a": 1}},
     ],

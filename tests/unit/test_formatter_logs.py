@@ -174,3 +174,23 @@ def test_json_has_the_whole_traceback() -> None:
             logger.exception("failed")
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["exception"].startswith("Traceback")
+
+
+class Unprintable(Exception):
+    """Fails to say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), LineOfJsonFormatter()])
+@pytest.mark.parametrize("error", [ValueError("x" * 10_000_000), Unprintable()])
+def test_an_error_cannot_flood_the_log_or_keep_out_of_it(
+    formatter: logging.Formatter, error: Exception
+) -> None:
+    with logging_to(formatter) as (logger, stream):
+        logger.error("the pipeline failed", exc_info=error)
+    line = stream.getvalue()
+    assert type(error).__name__ in line
+    assert line.count("\n") == 1
+    assert len(line) < 30_000
