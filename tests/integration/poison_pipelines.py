@@ -19,7 +19,7 @@ from gevent import monkey
 
 from formatter import Pipeline, TransientError, cpu_heavy
 from pushgate import Event, Frame
-from tests.pool_work import NeedsTwo, compute_for_ever, crash, hoard_bit_by_bit, leave_politely
+from tests.pool_work import NeedsTwo, compute_for_ever, crash, leave_politely
 
 HUNDRED_MB = 100_000_000
 
@@ -203,7 +203,9 @@ def stubborn(_: Event) -> NoReturn:
 
 def memory(_: Event) -> None:
     """Wants ever more."""
-    hoard_bit_by_bit()
+    hoard: list[bytearray] = []
+    while True:
+        hoard.append(bytearray(16 * 1024**2))
 
 
 def segfault(_: Event) -> None:
