@@ -11,7 +11,7 @@ import pytest
 import redis
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
-from pushgate.log import HISTORY_LENGTH
+from pushgate.log import HISTORY_LENGTH, HISTORY_SLACK
 from stack.health import UnixConnection
 from stack.process import wait_until
 from tests.end_to_end.conftest import DEADLINE_SECONDS, System, until
@@ -179,7 +179,7 @@ def test_a_tab_that_slept_too_long_is_right_again(system: System, thread: int, t
     wait_for_subscribers(system, thread, 0)
     system.say(thread, "Said while it slept.")
     assert system.call("DELETE", f"/api/comments/{gone}/").status == 204
-    noise = [json.dumps({"n": n}) for n in range(HISTORY_LENGTH + 1)]
+    noise = [json.dumps({"n": n}) for n in range(HISTORY_LENGTH + HISTORY_SLACK + 1)]
     ask_gateway(system, "POST", f"/pub?id=thread:{thread}", *noise)
     wake_up(page)
     live(page)
