@@ -34,11 +34,18 @@ done
 : "${PUSHGATE_PID_FILE:=$PUSHGATE_STATE_DIR/gateway.pid}"
 : "${PUSHGATE_WORKERS:=auto}"
 : "${PUSHGATE_PING_SECONDS:=15}"
+: "${PUSHGATE_ENGINE:=push_stream}"
 : "${PUSHGATE_ENGINE_MEMORY:=256m}"
 : "${PUSHGATE_RECENT_MEMORY:=64m}"
 : "${PUSHGATE_LUA_DIR:=$(dirname "$here")/lua}"
 : "${PUSHGATE_LUA_PATH:=/usr/share/lua/5.1/?.lua}"
 : "${PUSHGATE_LUA_CPATH:=}"
+
+case $PUSHGATE_ENGINE in
+  *[!a-z_]*) fail "PUSHGATE_ENGINE \"$PUSHGATE_ENGINE\": use $(ls "$here/engines" | tr '\n' ' ')" ;;
+esac
+[ -d "$here/engines/$PUSHGATE_ENGINE" ] ||
+  fail "PUSHGATE_ENGINE \"$PUSHGATE_ENGINE\": use $(ls "$here/engines" | tr '\n' ' ')"
 
 # As many descriptors as this process may have; more would only make nginx complain.
 descriptors=$(ulimit -Hn)
@@ -84,12 +91,18 @@ names='${PUSHGATE_LISTEN} ${PUSHGATE_STATE_DIR} ${PUSHGATE_MODULE_DIR} ${PUSHGAT
   ${PUSHGATE_LUA_CPATH} ${PUSHGATE_CONNECTIONS} ${PUSHGATE_DESCRIPTORS} ${PUSHGATE_RESOLVER}
   ${PUSHGATE_USER_DIRECTIVE}'
 
-mkdir -p "$PUSHGATE_STATE_DIR/temporary" "$output"
-for folder in . main events http servers locations snippets; do
-  mkdir -p "$output/$folder"
-  rm -f "$output/$folder"/*.conf
-  for template in "$here/$folder"/*.conf; do
+# Renders the templates of one folder into another.
+render() {
+  mkdir -p "$2"
+  rm -f "$2"/*.conf
+  for template in "$1"/*.conf; do
     [ "${template##*/}" = private_tcp.conf ] && [ -z "$PUSHGATE_PRIVATE_LISTEN" ] && continue
-    envsubst "$names" <"$template" >"$output/$folder/${template##*/}"
+    envsubst "$names" <"$template" >"$2/${template##*/}"
   done
+}
+
+mkdir -p "$PUSHGATE_STATE_DIR/temporary"
+for folder in . main events http servers locations snippets; do
+  render "$here/$folder" "$output/$folder"
 done
+render "$here/engines/$PUSHGATE_ENGINE" "$output/engine"

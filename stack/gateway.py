@@ -21,6 +21,7 @@ class GatewaySettings:
         origins: origins whose pages may subscribe.
         public_prefixes: channels under these need no token.
         workers: how many processes, or `auto`.
+        engine: what fans the frames out.
         more: further `PUSHGATE_...` settings of nginx/README.md.
     """
 
@@ -30,6 +31,7 @@ class GatewaySettings:
     origins: tuple[str, ...] = ()
     public_prefixes: tuple[str, ...] = ("thread:", "forum:", "post:", "pushgate:panel")
     workers: str = "auto"
+    engine: str = "push_stream"
     more: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -46,6 +48,7 @@ def gateway_environment(
         "PUSHGATE_ORIGINS": " ".join(settings.origins),
         "PUSHGATE_PUBLIC_PREFIXES": " ".join(settings.public_prefixes),
         "PUSHGATE_WORKERS": settings.workers,
+        "PUSHGATE_ENGINE": settings.engine,
         "PUSHGATE_MODULE_DIR": str(platform.nginx_modules),
         "PUSHGATE_LUA_PATH": platform.lua_path,
         "PUSHGATE_LUA_CPATH": platform.lua_cpath,

@@ -1,14 +1,17 @@
--- Who may subscribe to what: the doors of /sub/.
+-- The way of a request into its stream: each step lets it pass or answers it.
 --
--- Phase: access of locations/subscribe.conf. A request that passes goes on to the push-stream
--- module with $pushgate_path set; every other one is answered here. A browser's EventSource never
--- comes back after anything but 200: 4xx where it must not, a stream that ends where it may.
+-- Phase: access of locations/subscribe.conf. A request that passes all of them is the engine's.
 
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
+local doors = require("pushgate.doors")
+local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
+local limits = require("pushgate.limits")
+local refusal = require("pushgate.refusal")
+local stay = require("pushgate.stay")
 local subscribe = require("pushgate.subscribe")
 
 local PREFIX = "/sub/"
@@ -61,8 +64,7 @@ end
 
 local function come_back_later(err)
     ngx.log(ngx.ERR, "a subscriber is asked to come back: ", err)
-    ngx.print(frames.refusal(math.random(AWAY_MIN_MS, AWAY_MAX_MS), "unavailable"))
-    return ngx.exit(ngx.HTTP_OK)
+    return refusal.for_now("unavailable", AWAY_MIN_MS, AWAY_MAX_MS)
 end
 
 function _M.run()
@@ -77,31 +79,31 @@ function _M.run()
     -- As it came: nginx' own form has %2F already turned into a slash.
     local path = ngx.var.request_uri:match("^[^?]*")
     if path:sub(1, #PREFIX) ~= PREFIX then
-        return answer.sentence(400, "write the address as " .. PREFIX .. "<channel>")
+        return refusal.for_good(400, "address", "write the address as " .. PREFIX .. "<channel>")
     end
     local requested, sentence = channels.parse_path(path:sub(#PREFIX + 1), ngx.unescape_uri)
     if not requested then
-        return answer.sentence(400, sentence)
+        return refusal.for_good(400, "address", sentence)
     end
-    for _, channel in ipairs(requested) do
-        if not channels.has_prefix(channel.name, config.get().public_prefixes) then
-            return answer.sentence(403, "channel " .. channels.shown(channel.name)
-                .. " is not public")
-        end
-    end
-    -- The module would let a header turn the stream into long-polling.
-    ngx.req.clear_header("X-Nginx-PushStream-Mode")
+    local identity = doors.open(requested)
     ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
     ngx.header["X-Accel-Buffering"] = "no"
     if not generation.is_current() then
         ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
         return ngx.exit(ngx.HTTP_OK)
     end
-    local module_path, err = subscribe.prepare(requested, cursor_text())
-    if not module_path then
+    limits.admit(identity)
+    local ok, err = engine.get().ready()
+    if not ok then
         return come_back_later(err)
     end
-    ngx.var.pushgate_path = module_path
+    local subscriber
+    subscriber, err = subscribe.prepare(requested, cursor_text())
+    if not subscriber then
+        return come_back_later(err)
+    end
+    stay.begin(subscriber, identity)
+    engine.get().admit(subscriber)
 end
 
 return _M

@@ -10,6 +10,9 @@ local tonumber = tonumber
 
 local _M = {}
 
+-- Files of lua/pushgate/engine/.
+local ENGINES = { push_stream = true }
+
 local settings
 
 -- Raises: the setting, its value, what to write instead.
@@ -59,7 +62,12 @@ function _M.load(env)
         end
         origins[origin] = true
     end
+    local engine = env("PUSHGATE_ENGINE") or "push_stream"
+    if not ENGINES[engine] then
+        misuse("PUSHGATE_ENGINE", engine, "use push_stream")
+    end
     local new = {
+        engine = engine,
         redis = address,
         keys = keys.new(env("PUSHGATE_NAMESPACE") or "pushgate"),
         scripts_dir = needed(env, "PUSHGATE_SCRIPTS_DIR"),

@@ -7,7 +7,7 @@
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
-local engine = require("pushgate.engine.push_stream")
+local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
 local redis = require("pushgate.redis")
 
@@ -114,7 +114,7 @@ end
 
 -- How many subscribers a channel has on this gateway.
 local function subscribers_of(name)
-    local status, body = engine.statistics(name)
+    local status, body = engine.get().statistics(name)
     return status == 200 and tonumber(body:match('"subscribers": (%d+)')) or 0
 end
 

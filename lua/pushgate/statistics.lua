@@ -4,7 +4,7 @@
 
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
-local engine = require("pushgate.engine.push_stream")
+local engine = require("pushgate.engine")
 
 local _M = {}
 
@@ -19,7 +19,7 @@ function _M.run()
             return answer.sentence(400, sentence)
         end
     end
-    local status, body = engine.statistics(id)
+    local status, body = engine.get().statistics(id)
     if not status then
         ngx.log(ngx.ERR, "could not read the statistics: ", body)
         return answer.sentence(503, "the engine does not answer now; try again")

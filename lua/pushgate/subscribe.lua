@@ -1,27 +1,18 @@
--- One subscriber: what it gets first, and what of the live frames it gets.
+-- One subscriber: what it gets first, and what of the live frames it gets. The engine says when
+-- and carries the bytes.
 --
--- Phases: prepare() access, filter() body filter.
+-- Phases: prepare() access; begin() and pass() wherever the engine sends from, without yielding.
 --
 -- How history and live are joined without a gap and without a repeat
 -- ------------------------------------------------------------------
--- The module's streaming subscriber (0.6.0, read in its source) does this in one go, without
--- yielding: for each channel of the path in turn it sends the stored messages, lets go of the
--- channel's lock, takes it again and registers. A message that ANOTHER worker publishes between
--- the two is queued only for workers that already have a subscriber of that channel: the first
--- subscriber of a channel in a worker loses it, whatever backlog it asked for. With several
--- channels the stored messages also come channel by channel, not in the log's order. So the
--- module's own backlog is not used for frames.
+-- The engine promises one thing: there is a moment at which all channels of a subscriber are
+-- registered, so that what is handed over from then on comes live. What was handed over before is
+-- in `recent`, because the tail notes each frame there before it hands it to the engine. Hence:
 --
--- Instead every path ends with "_all.b1", a channel of ours that always holds one stored message.
--- It is the last to be registered, and its stored message makes the module call our body filter at
--- a moment when all other channels ARE registered: what is published from then on is queued for
--- this worker and comes live, after this call. What was published before is in `recent`, because
--- the tail notes each frame there before it hands it to the module. Hence:
---
---   1. access: take the channels' counters; then `now`; then read history, if a cursor came along
---   2. first call of the filter: send prologue and history, then the frames `recent` has noted
---      since the counters were taken, in the log's order
---   3. from then on: live frames, in the order of the one connection the tail hands them over on
+--   1. prepare(): take the channels' counters; then `now`; then read history, if a cursor came
+--   2. begin(), at that moment: prologue and history, then the frames `recent` has noted since the
+--      counters were taken, in the log's order
+--   3. pass(), from then on: live frames, in the order in which the tail hands them over
 --
 -- A frame noted before 1 is in the log before 1, so either history has it or it is at or before
 -- `now`. A frame noted between 1 and 2 comes by 2, and perhaps again by 3. One noted after 2 comes
@@ -37,14 +28,15 @@
 -- cursor.
 
 local config = require("pushgate.config")
+local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
-local engine = require("pushgate.engine.push_stream")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
 local redis = require("pushgate.redis")
+local stay = require("pushgate.stay")
 
 local byte = string.byte
 local concat = table.concat
@@ -85,7 +77,7 @@ end
 
 -- What begins the stream when nothing can be taken up: a reset at `now`.
 local function head_of_reset(reason, now)
-    state:incr("count:reset:" .. reason, 1, 0)
+    counters.add("resets:" .. reason)
     return frames.prologue(retry_ms(), now.text) .. frames.reset(reason, now.text)
 end
 
@@ -172,15 +164,16 @@ local function resume(subscriber, text, now)
     move(subscriber, asked)
     local parts = { frames.prologue(found.more and RETRY_MORE_MS or retry_ms(), asked.text) }
     append_history(parts, found.entries, subscriber, asked.epoch)
-    state:incr("count:resumes", 1, 0)
+    counters.add("resumes")
     subscriber.head = concat(parts)
     subscriber.ends = found.more
     return true
 end
 
--- Prepares the subscription of this request. `requested` is a list of {name, backlog};
--- `cursor_text` is what the client brought along, or nil.
--- Returns the module's path; or nil and an error (the client may come back).
+-- Prepares a subscription. `requested` is a list of {name, backlog}; `cursor_text` is what the
+-- client brought along, or nil.
+-- Returns a subscriber, whose `names` are its channels; or nil and an error (the client may come
+-- back).
 function _M.prepare(requested, cursor_text)
     generation.settle()
     local names, counts = {}, {}
@@ -194,10 +187,6 @@ function _M.prepare(requested, cursor_text)
         return nil, err
     end
     local ok
-    ok, err = engine.ready()
-    if not ok then
-        return nil, err
-    end
     if cursor_text then
         ok, err = resume(subscriber, cursor_text, now)
     else
@@ -206,20 +195,12 @@ function _M.prepare(requested, cursor_text)
     if not ok then
         return nil, err
     end
-    ngx.ctx.subscriber = subscriber
-    return engine.path(names)
-end
-
--- Replaces what goes out. The module flags each buffer as the chain's last, which this phase shows
--- as the end of the response: it must be taken back with every replacement.
-local function send(text, ends)
-    ngx.arg[1] = text
-    ngx.arg[2] = ends or false
+    return subscriber
 end
 
 -- Appends a reset at `now` to `parts`; the subscriber is live from there.
 local function reset_epoch(subscriber, now, parts)
-    state:incr("count:reset:epoch", 1, 0)
+    counters.add("resets:epoch")
     parts[#parts + 1] = frames.reset("epoch", now.text)
     move(subscriber, now)
 end
@@ -256,8 +237,9 @@ local function append_recent(subscriber, parts, now)
     return true
 end
 
--- The first call: all channels are registered (see above).
-local function start(subscriber, block)
+-- The moment at which all channels are registered (see above). `block` is a frame that comes with
+-- it, or anything else. Returns what the subscriber gets, and whether its stream ends with it.
+function _M.begin(subscriber, block)
     subscriber.started = true
     local parts, ends = { subscriber.head }, subscriber.ends
     if not ends then
@@ -267,11 +249,10 @@ local function start(subscriber, block)
         end
         ends = not append_recent(subscriber, parts, now)
         if ends then
-            state:incr("count:overrun", 1, 0)
+            counters.add("overruns")
         end
     end
     subscriber.head, subscriber.counts, subscriber.ends = nil, nil, nil
-    -- The module should have sent the marker; should it ever send a frame first, none is lost.
     local at = not ends and cursor_of(block)
     if at and at.epoch == subscriber.epoch
         and is_after(at.ms, at.seq, subscriber.ms, subscriber.seq)
@@ -279,7 +260,7 @@ local function start(subscriber, block)
         parts[#parts + 1] = block
         move(subscriber, at)
     end
-    return send(concat(parts), ends)
+    return concat(parts), ends
 end
 
 -- A ping: sometimes with a younger id. What the engine had taken at the ping before is long out of
@@ -287,7 +268,7 @@ end
 local function ping(subscriber)
     if ngx.now() * 1000 - subscriber.ms < REFRESH_MS then
         subscriber.taken = nil
-        return
+        return nil
     end
     local taken = subscriber.taken
     subscriber.taken = position.done()
@@ -295,64 +276,71 @@ local function ping(subscriber)
         and is_after(taken.ms, taken.seq, subscriber.ms, subscriber.seq)
     then
         move(subscriber, taken)
-        send(frames.id(taken.text))
+        return frames.id(taken.text)
     end
+    return nil
 end
 
--- A comment: the module's ping, or something the tail tells.
+local function epoch_moved(subscriber, now)
+    local parts = {}
+    reset_epoch(subscriber, now, parts)
+    return parts[1]
+end
+
+-- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
+local function leave(reason)
+    counters.add("departures:" .. reason)
+    return "", true
+end
+
+-- A comment: the engine's ping, or something the tail tells.
 local function comment(subscriber, block)
+    local reason = (block == frames.PING or block == frames.LOOK)
+        and stay.reason_to_leave(subscriber)
+    if reason then
+        return leave(reason)
+    end
     if block == frames.PING then
         return ping(subscriber)
     end
     if block == frames.RESUME then
-        return send("", true)
+        return "", true
     end
     local now = position.now()
     if block == frames.EPOCH and now.epoch ~= subscriber.epoch then
-        local parts = {}
-        reset_epoch(subscriber, now, parts)
-        return send(parts[1])
+        return epoch_moved(subscriber, now)
     end
-    return send("")
+    return ""
 end
 
--- Called for each block the module sends to a subscriber, thousands of times for each frame: the
--- usual way through is short.
-function _M.filter()
-    local subscriber = ngx.ctx.subscriber
-    if not subscriber then
-        return
-    end
-    local block = ngx.arg[1]
-    if block == "" then
-        return
-    end
-    if not subscriber.started then
-        return start(subscriber, block)
-    end
+-- What a subscriber gets of a block that the engine has for it: nil for the block as it is; or
+-- other text, perhaps "", and whether the stream ends with it. Called thousands of times for each
+-- frame: the usual way through is short.
+function _M.pass(subscriber, block)
     if byte(block) == 58 then
         return comment(subscriber, block)
     end
     local at = cursor_of(block)
     if not at then
-        return
+        return nil
     end
     if at.epoch ~= subscriber.epoch then
         local now = position.now()
         if at.epoch ~= now.epoch then
             -- Left over from before the epoch moved.
-            return send("")
+            return ""
         end
-        local parts = {}
-        reset_epoch(subscriber, now, parts)
-        return send(parts[1])
+        return epoch_moved(subscriber, now)
     end
     local ms, seq = at.ms, at.seq
+    if ms >= subscriber.leaves_ms then
+        return leave(stay.reason_to_leave(subscriber) or "age")
+    end
     if ms > subscriber.ms or (ms == subscriber.ms and seq > subscriber.seq) then
         subscriber.ms, subscriber.seq = ms, seq
-        return
+        return nil
     end
-    return send("")
+    return ""
 end
 
 return _M

@@ -10,8 +10,9 @@
 -- to resume, and get it from history. Nothing is skipped silently.
 
 local config = require("pushgate.config")
+local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
-local engine = require("pushgate.engine.push_stream")
+local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
@@ -88,11 +89,11 @@ end
 -- Returns an open link to the engine; or nil and an error.
 local function link_of(run)
     if not run.link then
-        local ok, err = engine.ready()
+        local ok, err = engine.get().ready()
         if not ok then
             return nil, err
         end
-        run.link, err = engine.open()
+        run.link, err = engine.get().open()
         if not run.link then
             return nil, err
         end
@@ -128,7 +129,7 @@ local function begin_epoch(found)
     ngx.log(ngx.WARN, "the epoch is now ", found.epoch, "; the log goes on at ", found.text)
     state:set("tail:untold", frames.EPOCH)
     position.move(found)
-    state:incr("count:epochs", 1, 0)
+    counters.add("epochs")
 end
 
 -- Looks whether the log is still the one that was followed. Returns true; or nil and an error.
@@ -193,7 +194,7 @@ local function read_entries(raw_entries, epoch)
             entry.block = frames.with_id(entry.position.text, entry.frame)
             entries[#entries + 1] = entry
         else
-            state:incr("count:malformed", 1, 0)
+            counters.add("malformed")
             ngx.log(ngx.ERR, "skipped a malformed log entry: ", tostring(raw_entries[i][1]))
         end
     end
@@ -211,7 +212,7 @@ end
 
 -- The engine will never take this entry. Returns true; or nil and an error.
 local function refused(run, entry, why)
-    state:incr("count:refused", 1, 0)
+    counters.add("refused")
     ngx.log(ngx.ERR, "log entry ", entry.id, " cannot be sent live: ", why,
         "; the subscribers of ", table.concat(entry.names, " "), " resume")
     local link, err = link_of(run)
@@ -245,7 +246,7 @@ local function deliver(run, entries)
         if taken > 0 then
             from = from + taken
             position.hand_over(entries[from - 1].position)
-            state:incr("count:handed_over", taken, 0)
+            counters.add("handed_over", taken)
             untroubled(run)
         end
         if err then

@@ -22,6 +22,8 @@ from stack.platform import Platform
 from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
 
+ENGINES = ("push_stream",)
+"""All tests of this folder hold for each of them."""
 ORIGIN = "http://site.example"
 DEADLINE_SECONDS = 20.0
 
@@ -194,9 +196,15 @@ def ask(
     return RawAnswer(int(first.split(" ")[1]), answered, body)
 
 
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """What the gateways fan out with."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
 def gateway(
-    redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+    engine: str, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
     """A gateway with two workers for all tests that leave it as it is."""
     settings = GatewaySettings(
@@ -205,6 +213,7 @@ def gateway(
         namespace=f"gateway-{uuid.uuid4().hex[:8]}",
         origins=(ORIGIN,),
         workers="2",
+        engine=engine,
         more={"PUSHGATE_RETRY_MIN_MS": "200", "PUSHGATE_RETRY_MAX_MS": "400"},
     )
     shared = Gateway(Platform.find(), tmp_path_factory.mktemp("gateway"), settings)
@@ -272,7 +281,7 @@ class OwnGateway:
 
 
 @pytest.fixture
-def own_gateway(tmp_path: Path) -> Iterator[OwnGateway]:
+def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
     """A gateway with two workers and a Redis that no other test uses."""
     platform = Platform.find()
     server = RedisServer(platform, tmp_path / "redis", free_port())
@@ -281,6 +290,7 @@ def own_gateway(tmp_path: Path) -> Iterator[OwnGateway]:
         listen=f"127.0.0.1:{free_port()}",
         redis_url=server.url,
         workers="2",
+        engine=engine,
         more={"PUSHGATE_RETRY_MIN_MS": "50", "PUSHGATE_RETRY_MAX_MS": "100"},
     )
     own = Gateway(platform, tmp_path / "gateway", settings)

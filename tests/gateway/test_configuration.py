@@ -70,7 +70,8 @@ def test_everything_is_replaced_and_nginx_own_variables_are_kept(tmp_path: Path)
 
 def test_only_the_modules_used_are_loaded(tmp_path: Path) -> None:
     render(tmp_path, settings())
-    text = (tmp_path / "nginx/main/modules.conf").read_text(encoding="utf-8")
+    files = (tmp_path / "nginx").rglob("*.conf")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     assert text.count("load_module /") == 3
 
 
@@ -80,6 +81,8 @@ def test_only_the_modules_used_are_loaded(tmp_path: Path) -> None:
         ("PUSHGATE_LISTEN", "", "PUSHGATE_LISTEN is not set"),
         ("PUSHGATE_LISTEN", "1; include x", "only A-Z"),
         ("PUSHGATE_MODULE_DIR", "", "PUSHGATE_MODULE_DIR is not set"),
+        ("PUSHGATE_ENGINE", "steam", "use push_stream"),
+        ("PUSHGATE_ENGINE", "../http", "use push_stream"),
         ("PUSHGATE_PRIVATE_LISTEN", "127.0.0.1:9", "needs a PUSHGATE_PRIVATE_KEY"),
     ],
 )

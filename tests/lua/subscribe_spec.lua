@@ -13,13 +13,17 @@ local function block(seq)
 end
 
 describe("a subscriber of two channels that comes in", function()
-    local subscribe, now, noted, before_second, out
+    local subscribe, subscriber, now, noted, before_second, out
 
-    -- What the filter sends of one block of the module's.
+    -- What goes out of one block of the engine's.
     local function filtered(text)
-        ngx.arg = { text, false }
-        subscribe.filter()
-        out = out .. ngx.arg[1]
+        local sent
+        if subscriber.started then
+            sent = subscribe.pass(subscriber, text)
+        else
+            sent = subscribe.begin(subscriber, text)
+        end
+        out = out .. (sent or text)
     end
 
     setup(function()
@@ -30,8 +34,6 @@ describe("a subscriber of two channels that comes in", function()
             ["pushgate.config"] = { get = function()
                 return { retry_min_ms = 1, retry_max_ms = 1, max_age_seconds = 0 }
             end },
-            ["pushgate.engine.push_stream"] = { ready = function() return true end,
-                path = function() return "path" end },
             ["pushgate.generation"] = { settle = function() end },
             ["pushgate.history"] = {},
             ["pushgate.redis"] = {},
@@ -58,7 +60,8 @@ describe("a subscriber of two channels that comes in", function()
     before_each(function()
         now, noted, out, ngx.ctx = at(0), { a = {}, b = {} }, "", {}
         before_second = function() end
-        subscribe.prepare({ { name = "a", backlog = 0 }, { name = "b", backlog = 0 } })
+        subscriber = subscribe.prepare({ { name = "a", backlog = 0 }, { name = "b", backlog = 0 } })
+        subscriber.leaves_ms = math.huge
     end)
 
     it("gets what was noted meanwhile, in the log's order, and each once", function()

@@ -1,24 +1,30 @@
--- The push_stream engine: fans frames out with nginx' push-stream module.
+-- The push_stream engine: fans frames out with nginx' push-stream module. See engine.lua for what
+-- an engine does.
 --
--- What an engine does for the rest:
---   path(names)                  what the module is asked to subscribe to
---   ready()                      whether a subscription can begin (access phase)
---   open()                       a way to hand entries over (timer)
---   link:hand_over(entries, from) hands over entries[from..] in order; see below
---   link:tell(names, comment)    a comment of sse/frames.lua to the subscribers of channels
---   link:tell_all(comment)       the same to every subscriber of this nginx
---   link:close()
---   statistics(query)            the module's own statistics
+-- Phases: admit() access, filter() body filter, the rest as engine.lua says.
 --
 -- The module is reached over a unix socket of this same nginx (servers/engine.conf), because timers
 -- have no subrequests. One connection is served by one worker, one request after the other, so
 -- that frames of one batch keep their order on every channel and in every worker.
 --
--- Every subscription also names the channel "_all", which no client can name (a channel begins with
--- a letter or digit) and which always holds exactly one stored message; see subscribe.lua.
+-- The moment at which all channels of a subscriber are registered
+-- ---------------------------------------------------------------
+-- The module's streaming subscriber (0.6.0, read in its source) does this in one go, without
+-- yielding: for each channel of the path in turn it sends the stored messages, lets go of the
+-- channel's lock, takes it again and registers. A message that ANOTHER worker publishes between
+-- the two is queued only for workers that already have a subscriber of that channel: the first
+-- subscriber of a channel in a worker loses it, whatever backlog it asked for. With several
+-- channels the stored messages also come channel by channel, not in the log's order. So the
+-- module's own backlog is not used for frames.
+--
+-- Instead every path ends with "_all.b1", a channel of ours, which no client can name (a channel
+-- begins with a letter or digit) and which always holds exactly one stored message. It is the last
+-- to be registered, and its stored message makes the module call our body filter when all other
+-- channels ARE registered: that is subscribe.begin().
 
 local config = require("pushgate.config")
 local frames = require("pushgate.sse.frames")
+local subscribe = require("pushgate.subscribe")
 
 local concat = table.concat
 local match = string.match
@@ -34,8 +40,33 @@ local BATCH_BYTES = 128 * 1024
 local _M = {}
 local mt = { __index = _M }
 
-function _M.path(names)
-    return concat(names, "/") .. "/" .. ALL .. ".b1"
+-- Lets a subscriber of subscribe.prepare() in: the module takes the request over.
+function _M.admit(subscriber)
+    ngx.ctx.subscriber = subscriber
+    -- The module would let a header turn the stream into long-polling.
+    ngx.req.clear_header("X-Nginx-PushStream-Mode")
+    ngx.var.pushgate_path = concat(subscriber.names, "/") .. "/" .. ALL .. ".b1"
+end
+
+-- Called for each block the module sends to a subscriber. The module flags each buffer as the
+-- chain's last, which this phase shows as the end of the response: it must be taken back with every
+-- replacement.
+function _M.filter()
+    local subscriber = ngx.ctx.subscriber
+    local block = ngx.arg[1]
+    if not subscriber or block == "" then
+        return
+    end
+    local text, ends
+    if subscriber.started then
+        text, ends = subscribe.pass(subscriber, block)
+    else
+        text, ends = subscribe.begin(subscriber, block)
+    end
+    if text then
+        ngx.arg[1] = text
+        ngx.arg[2] = ends or false
+    end
 end
 
 local function request(method, location, names, body)

@@ -14,6 +14,7 @@ local _M = {}
 _M.PING = ":\n\n"
 _M.MARKER = ": marker\n\n"     -- begins every subscription; see subscribe.lua
 _M.EPOCH = ": epoch\n\n"       -- the epoch has moved
+_M.LOOK = ": look\n\n"         -- ask yourself whether you may stay; see stay.lua
 _M.RESUME = ": resume\n\n"     -- end the response, so that the client resumes by its cursor
 
 function _M.retry(milliseconds)

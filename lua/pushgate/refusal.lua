@@ -1,0 +1,28 @@
+-- How a client that does not get its stream is told. Each refusal has a reason, one of a few fixed
+-- words, by which it is counted.
+--
+-- Phase: access. Each ends the request. A browser's EventSource never comes back after anything but
+-- 200: a 4xx is for what it must not repeat, a stream that ends at once for what it may.
+
+local answer = require("pushgate.answer")
+local counters = require("pushgate.counters")
+local frames = require("pushgate.sse.frames")
+
+local _M = {}
+
+-- Must not be repeated as it is: one sentence.
+function _M.for_good(status, reason, sentence)
+    counters.add("refusals:" .. reason)
+    return answer.sentence(status, sentence)
+end
+
+-- May be repeated after a time drawn from `least_ms` to `most_ms`, so that not all come at once.
+function _M.for_now(reason, least_ms, most_ms)
+    counters.add("refusals:" .. reason)
+    ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
+    ngx.header["X-Accel-Buffering"] = "no"
+    ngx.print(frames.refusal(math.random(least_ms, most_ms), reason))
+    return ngx.exit(ngx.HTTP_OK)
+end
+
+return _M

@@ -1,0 +1,25 @@
+-- How long a subscriber may stay.
+--
+-- Phases: begin() access; reason_to_leave() wherever the engine sends from. A subscriber who leaves
+-- comes back after its own `retry:` and resumes by its cursor.
+
+local _M = {}
+
+-- Called once for a subscriber that is let in. `identity` is what doors.open() returned.
+-- Sets `leaves_ms`, the time (milliseconds since 1970) at which it leaves by itself: no frame of a
+-- later time is passed to it.
+function _M.begin(subscriber, identity)
+    subscriber.identity = identity
+    subscriber.leaves_ms = math.huge
+end
+
+-- Why the subscriber must leave now, one of a few fixed words; nil when it may stay. Asked at every
+-- ping, at every frames.LOOK, and when a frame comes after `leaves_ms`.
+function _M.reason_to_leave(subscriber)
+    if ngx.now() * 1000 >= subscriber.leaves_ms then
+        return "age"
+    end
+    return nil
+end
+
+return _M
