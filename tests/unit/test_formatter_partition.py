@@ -120,14 +120,14 @@ class NoSandbox:
     def __init__(self) -> None:
         self.refusals = 20
 
-    def run(self, event: Event) -> tuple[Frame, ...]:
+    def run(self, event: Event, seconds: float) -> tuple[Frame, ...]:
         """See `Sandbox.run`."""
         if self.refusals:
             self.refusals -= 1
             raise NoProcess("sandbox: no process could be started")
         return (frame_of(event),)
 
-    def gone(self, event: Event) -> tuple[Frame, ...]:
+    def gone(self, event: Event, seconds: float) -> tuple[Frame, ...]:
         """See `Sandbox.gone`."""
         raise NotImplementedError
 
