@@ -24,10 +24,9 @@ local OLD_MIN_MS, OLD_MAX_MS = 100, 1000
 local _M = {}
 
 -- Lets pages of the configured origins read the answer. Other pages get none of these headers.
-local function allow_origin()
-    local origin = ngx.req.get_headers()["Origin"]
+local function allow_origin(origin)
     ngx.header["Vary"] = "Origin"
-    if type(origin) ~= "string" or not config.get().origins[origin] then
+    if not origin or not config.get().origins[origin] then
         return false
     end
     ngx.header["Access-Control-Allow-Origin"] = origin
@@ -68,7 +67,8 @@ local function come_back_later(err)
 end
 
 function _M.run()
-    local is_allowed = allow_origin()
+    local origin = ngx.var.http_origin
+    local is_allowed = allow_origin(origin)
     local method = ngx.req.get_method()
     if method == "OPTIONS" then
         return preflight(is_allowed)
@@ -85,7 +85,7 @@ function _M.run()
     if not requested then
         return refusal.for_good(400, "address", sentence)
     end
-    local identity = doors.open(requested)
+    local identity = doors.open(requested, origin and not is_allowed)
     ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
     ngx.header["X-Accel-Buffering"] = "no"
     if not generation.is_current() then

@@ -39,6 +39,17 @@ local function words(text)
     return list
 end
 
+local function on_or_off(env, name, default)
+    local value = env(name) or ""
+    if value == "" then
+        return default
+    end
+    if value ~= "on" and value ~= "off" then
+        misuse(name, value, "use on or off")
+    end
+    return value == "on"
+end
+
 local function needed(env, name)
     local value = env(name) or ""
     if value == "" then
@@ -74,6 +85,9 @@ function _M.load(env)
         engine_socket = needed(env, "PUSHGATE_STATE_DIR") .. "/engine.sock",
         public_prefixes = words(env("PUSHGATE_PUBLIC_PREFIXES") or "thread: forum: post:"),
         origins = origins,
+        token_keys = env("PUSHGATE_TOKEN_KEYS") or "",
+        token_audience = env("PUSHGATE_TOKEN_AUDIENCE") or "pushgate",
+        cut_at_expiry = on_or_off(env, "PUSHGATE_CUT_AT_EXPIRY", false),
         private_key = env("PUSHGATE_PRIVATE_KEY") or "",
         retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),
         retry_max_ms = whole_number(env, "PUSHGATE_RETRY_MAX_MS", 5000),

@@ -21,6 +21,7 @@ from stack.gateway import Gateway, GatewaySettings
 from stack.platform import Platform
 from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
+from tests.gateway.tokens import Signer
 
 ENGINES = ("push_stream",)
 """All tests of this folder hold for each of them."""
@@ -224,6 +225,40 @@ def gateway(
         shared.stop()
 
 
+@pytest.fixture(scope="session")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    """Signs the tokens that `guarded_gateway` takes."""
+    made = Signer(tmp_path_factory.mktemp("keys") / "keys.json")
+    made.write()
+    return made
+
+
+@pytest.fixture(scope="session")
+def guarded_gateway(
+    engine: str,
+    redis_server: RedisServer,
+    signer: Signer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Gateway]:
+    """A gateway that takes tokens, for all tests that leave it and its keys as they are."""
+    settings = GatewaySettings(
+        listen=f"127.0.0.1:{free_port()}",
+        redis_url=redis_server.url,
+        namespace=f"guarded-{uuid.uuid4().hex[:8]}",
+        origins=(ORIGIN,),
+        workers="2",
+        engine=engine,
+        token_keys=signer.path,
+        more={"PUSHGATE_RETRY_MIN_MS": "50", "PUSHGATE_RETRY_MAX_MS": "100"},
+    )
+    shared = Gateway(Platform.find(), tmp_path_factory.mktemp("guarded"), settings)
+    shared.start()
+    try:
+        yield shared
+    finally:
+        shared.stop()
+
+
 @pytest.fixture
 def log(gateway: Gateway) -> LogWriter:
     """Appends to the shared gateway's log."""
@@ -237,6 +272,7 @@ def channel() -> str:
 
 
 Subscribe = Callable[..., Subscriber]
+SubscriberOf = Callable[..., Subscriber]
 
 
 @pytest.fixture
