@@ -11,6 +11,7 @@ local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local limits = require("pushgate.limits")
 local refusal = require("pushgate.refusal")
+local slow_readers = require("pushgate.slow_readers")
 local stay = require("pushgate.stay")
 local subscribe = require("pushgate.subscribe")
 
@@ -103,6 +104,11 @@ function _M.run()
         return come_back_later(err)
     end
     stay.begin(subscriber, identity)
+    ngx.ctx.subscriber = subscriber
+    ok, err = slow_readers.enter(subscriber)
+    if not ok then
+        return come_back_later(err)
+    end
     engine.get().admit(subscriber)
 end
 

@@ -42,7 +42,6 @@ local mt = { __index = _M }
 
 -- Lets a subscriber of subscribe.prepare() in: the module takes the request over.
 function _M.admit(subscriber)
-    ngx.ctx.subscriber = subscriber
     -- The module would let a header turn the stream into long-polling.
     ngx.req.clear_header("X-Nginx-PushStream-Mode")
     ngx.var.pushgate_path = concat(subscriber.names, "/") .. "/" .. ALL .. ".b1"
