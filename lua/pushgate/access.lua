@@ -5,13 +5,13 @@
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
 local doors = require("pushgate.doors")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local limits = require("pushgate.limits")
 local refusal = require("pushgate.refusal")
-local slow_readers = require("pushgate.slow_readers")
 local stay = require("pushgate.stay")
 local subscribe = require("pushgate.subscribe")
 
@@ -86,6 +86,7 @@ function _M.run()
     if not requested then
         return refusal.for_good(400, "address", sentence)
     end
+    limits.arrive()
     local identity = doors.open(requested)
     ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
     ngx.header["X-Accel-Buffering"] = "no"
@@ -103,9 +104,13 @@ function _M.run()
     if not subscriber then
         return come_back_later(err)
     end
+    if subscriber.ends then
+        ngx.print(subscriber.head)
+        return ngx.exit(ngx.HTTP_OK)
+    end
     stay.begin(subscriber, identity)
     ngx.ctx.subscriber = subscriber
-    ok, err = slow_readers.enter(subscriber)
+    ok, err = connections.enter(subscriber)
     if not ok then
         return come_back_later(err)
     end

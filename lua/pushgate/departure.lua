@@ -2,15 +2,15 @@
 --
 -- Phase: log of locations/subscribe.conf.
 
+local connections = require("pushgate.connections")
 local limits = require("pushgate.limits")
-local slow_readers = require("pushgate.slow_readers")
 
 local _M = {}
 
 function _M.run()
     local subscriber = ngx.ctx.subscriber
     if subscriber then
-        slow_readers.leave(subscriber)
+        connections.leave(subscriber)
     end
     limits.release()
 end

@@ -3,14 +3,27 @@
 -- Phases: begin() access; reason_to_leave() wherever the engine sends from. A subscriber who leaves
 -- comes back after its own `retry:` and resumes by its cursor.
 
+local config = require("pushgate.config")
+
 local _M = {}
+
+-- When a stream that begins now is too old: drawn from the second half of the greatest age, so that
+-- those who came together do not leave together. A client that comes back may meet another gateway,
+-- one that was started since.
+local function end_of_age_ms()
+    local most = config.get().max_age_seconds
+    if most == 0 then
+        return math.huge
+    end
+    return (ngx.now() + most * (1 + math.random()) / 2) * 1000
+end
 
 -- Called once for a subscriber that is let in. `identity` is what doors.open() returned.
 -- Sets `leaves_ms`, the time (milliseconds since 1970) at which it leaves by itself: no frame of a
 -- later time is passed to it.
 function _M.begin(subscriber, identity)
     subscriber.identity = identity
-    subscriber.leaves_ms = math.huge
+    subscriber.leaves_ms = end_of_age_ms()
 end
 
 -- Why the subscriber must leave now, one of a few fixed words; nil when it may stay. Asked at every

@@ -5,9 +5,10 @@
 local ffi = require("ffi")
 
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
 local generation = require("pushgate.generation")
+local leases = require("pushgate.leases")
 local redis = require("pushgate.redis")
-local slow_readers = require("pushgate.slow_readers")
 local tail = require("pushgate.tail")
 
 ffi.cdef("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, "
@@ -38,7 +39,8 @@ function _M.start()
     die_with_master()
     generation.start()
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
-    slow_readers.start()
+    leases.start()
+    connections.start()
     tail.start()
 end
 

@@ -1,6 +1,7 @@
--- Cuts subscribers that take less than they are sent.
+-- This worker's streams as connections: cuts those of subscribers that take less than they are
+-- sent, and closes those that have ended.
 --
--- Why it must be done, and so soon: what waits for a subscriber is not copied, it lies in the
+-- Why slow readers are cut, and so soon: what waits for a subscriber is not copied, it lies in the
 -- engine's shared memory, and the push-stream module frees a frame ten seconds after its workers
 -- have sent it (OBJECTS_TTL in its source), whoever still waits. Bytes that waited longer could be
 -- another channel's. nginx' own send_timeout does not do: each further frame starts it anew.
@@ -11,10 +12,12 @@
 -- The client sees a broken connection after whole frames it had, comes back, and resumes by its
 -- cursor. A subscriber who takes everything costs a look at one byte a second.
 --
+-- A stream that has ended is closed by its client. One that is not is shut down at the next look.
+--
 -- The byte is `buffered` of nginx' own ngx_connection_t, which no API shows. Its place is proved in
 -- each worker by its neighbours, which variables show; where they differ nobody is let in.
 --
--- Phases: enter() access, leave() log, start() init_worker.
+-- Phases: enter() access, close() wherever the engine sends from, leave() log, start() init_worker.
 
 local bit = require("bit")
 local ffi = require("ffi")
@@ -80,7 +83,7 @@ local function prove(connection)
     if tonumber(connection.number) ~= tonumber(ngx.var.connection)
         or tonumber(connection.requests) ~= tonumber(ngx.var.connection_requests)
     then
-        return nil, "this nginx is not laid out as slow_readers.lua has it; use Debian 13's"
+        return nil, "this nginx is not laid out as connections.lua has it; use Debian 13's"
     end
     is_proved = true
     return true
@@ -117,6 +120,14 @@ function _M.leave(subscriber)
     subscriber.place = nil
 end
 
+-- The subscriber has been sent its end.
+function _M.close(subscriber)
+    if subscriber.place then
+        subscriber.closes = true
+        waits_since[subscriber.place] = ngx.now()
+    end
+end
+
 local function is_writable(fd)
     polled.fd, polled.events, polled.revents = fd, POLLOUT, 0
     return C.poll(polled, 1, 0) > 0 and band(polled.revents, POLLOUT) ~= 0
@@ -142,6 +153,16 @@ local function judge(place, connection, now)
     end
 end
 
+-- One that has nothing waiting any more.
+local function settle(place, connection)
+    if not subscribers[place].closes then
+        waits_since[place] = 0
+    elseif waits_since[place] ~= math.huge then
+        waits_since[place] = math.huge
+        C.shutdown(connection.fd, SHUT_RDWR)
+    end
+end
+
 local function look(premature)
     if premature then
         return
@@ -152,7 +173,7 @@ local function look(premature)
         if connection.buffered ~= 0 then
             judge(place, connection, now)
         elseif waits_since[place] ~= 0 then
-            waits_since[place] = 0
+            settle(place, connection)
         end
     end
 end
