@@ -5,6 +5,7 @@
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
 local doors = require("pushgate.doors")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
@@ -85,6 +86,7 @@ function _M.run()
     if not requested then
         return refusal.for_good(400, "address", sentence)
     end
+    limits.arrive()
     local identity = doors.open(requested, origin and not is_allowed)
     ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
     ngx.header["X-Accel-Buffering"] = "no"
@@ -102,7 +104,16 @@ function _M.run()
     if not subscriber then
         return come_back_later(err)
     end
+    if subscriber.ends then
+        ngx.print(subscriber.head)
+        return ngx.exit(ngx.HTTP_OK)
+    end
     stay.begin(subscriber, identity)
+    ngx.ctx.subscriber = subscriber
+    ok, err = connections.enter(subscriber)
+    if not ok then
+        return come_back_later(err)
+    end
     engine.get().admit(subscriber)
 end
 

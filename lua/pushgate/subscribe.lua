@@ -172,8 +172,8 @@ end
 
 -- Prepares a subscription. `requested` is a list of {name, backlog}; `cursor_text` is what the
 -- client brought along, or nil.
--- Returns a subscriber, whose `names` are its channels; or nil and an error (the client may come
--- back).
+-- Returns a subscriber, whose `names` are its channels; one that `ends` gets its `head` and no
+-- more. Or nil and an error (the client may come back).
 function _M.prepare(requested, cursor_text)
     generation.settle()
     local names, counts = {}, {}
@@ -252,18 +252,15 @@ function _M.begin(subscriber, block)
     if reason then
         return leave(reason)
     end
-    local parts, ends = { subscriber.head }, subscriber.ends
-    if not ends then
-        local now = position.now()
-        if now.epoch ~= subscriber.epoch then
-            reset_epoch(subscriber, now, parts)
-        end
-        ends = not append_recent(subscriber, parts, now)
-        if ends then
-            counters.add("overruns")
-        end
+    local parts, now = { subscriber.head }, position.now()
+    if now.epoch ~= subscriber.epoch then
+        reset_epoch(subscriber, now, parts)
     end
-    subscriber.head, subscriber.counts, subscriber.ends = nil, nil, nil
+    local ends = not append_recent(subscriber, parts, now)
+    if ends then
+        counters.add("overruns")
+    end
+    subscriber.head, subscriber.counts = nil, nil
     local at = not ends and cursor_of(block)
     if at and at.epoch == subscriber.epoch
         and is_after(at.ms, at.seq, subscriber.ms, subscriber.seq)

@@ -336,3 +336,31 @@ def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
     finally:
         own.stop()
         server.stop()
+
+
+GatewayWith = Callable[..., Gateway]
+
+
+@pytest.fixture
+def gateway_with(
+    engine: str, redis_server: RedisServer, tmp_path: Path
+) -> Iterator[Callable[..., Gateway]]:
+    """Starts gateways of a test's own on the shared Redis: `gateway_with(PUSHGATE_...="...")`."""
+    started: list[Gateway] = []
+
+    def start(**more: str) -> Gateway:
+        settings = GatewaySettings(
+            listen=f"127.0.0.1:{free_port()}",
+            redis_url=redis_server.url,
+            namespace=f"gateway-{uuid.uuid4().hex[:8]}",
+            workers="2",
+            engine=engine,
+            more=more,
+        )
+        started.append(Gateway(Platform.find(), tmp_path / f"gateway{len(started)}", settings))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for gateway in started:
+        gateway.stop()
