@@ -77,6 +77,7 @@ function _M.load(env)
         private_key = env("PUSHGATE_PRIVATE_KEY") or "",
         retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),
         retry_max_ms = whole_number(env, "PUSHGATE_RETRY_MAX_MS", 5000),
+        poll_seconds = whole_number(env, "PUSHGATE_POLL_SECONDS", 25),
     }
     if new.retry_min_ms > new.retry_max_ms then
         misuse("PUSHGATE_RETRY_MIN_MS", tostring(new.retry_min_ms),

@@ -21,7 +21,7 @@ local _M = {}
 function _M.load()
     config.load()
     generation.load()
-    redis.load_scripts({ "epoch", "move_epoch", "publish" })
+    redis.load_scripts({ "epoch", "move_epoch", "publish", "delete_channel" })
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.
