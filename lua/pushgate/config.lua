@@ -105,6 +105,7 @@ function _M.load(env)
         address_connects_per_second = whole_number(env,
             "PUSHGATE_ADDRESS_CONNECTS_PER_SECOND", 0),
         max_age_seconds = whole_number(env, "PUSHGATE_MAX_AGE_SECONDS", 4 * 3600),
+        poll_seconds = whole_number(env, "PUSHGATE_POLL_SECONDS", 25),
     }
     if new.retry_min_ms > new.retry_max_ms then
         misuse("PUSHGATE_RETRY_MIN_MS", tostring(new.retry_min_ms),

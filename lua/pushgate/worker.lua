@@ -27,7 +27,7 @@ function _M.load()
         token_keys.load(settings.token_keys)
     end
     generation.load()
-    redis.load_scripts({ "epoch", "move_epoch", "publish" })
+    redis.load_scripts({ "epoch", "move_epoch", "publish", "delete_channel" })
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.

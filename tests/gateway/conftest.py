@@ -215,7 +215,11 @@ def gateway(
         origins=(ORIGIN,),
         workers="2",
         engine=engine,
-        more={"PUSHGATE_RETRY_MIN_MS": "200", "PUSHGATE_RETRY_MAX_MS": "400"},
+        more={
+            "PUSHGATE_RETRY_MIN_MS": "200",
+            "PUSHGATE_RETRY_MAX_MS": "400",
+            "PUSHGATE_POLL_SECONDS": "1",
+        },
     )
     shared = Gateway(Platform.find(), tmp_path_factory.mktemp("gateway"), settings)
     shared.start()
@@ -327,7 +331,11 @@ def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
         redis_url=server.url,
         workers="2",
         engine=engine,
-        more={"PUSHGATE_RETRY_MIN_MS": "50", "PUSHGATE_RETRY_MAX_MS": "100"},
+        more={
+            "PUSHGATE_RETRY_MIN_MS": "50",
+            "PUSHGATE_RETRY_MAX_MS": "100",
+            "PUSHGATE_POLL_SECONDS": "1",
+        },
     )
     own = Gateway(platform, tmp_path / "gateway", settings)
     try:

@@ -66,7 +66,7 @@ def test_a_page_of_the_site_may_read_the_stream(gateway: Gateway, channel: str) 
     assert answer.headers["access-control-allow-origin"] == ORIGIN
     assert answer.headers["access-control-allow-methods"] == "GET, OPTIONS"
     assert "Last-Event-ID" in answer.headers["access-control-allow-headers"]
-    assert answer.headers["vary"] == "Origin"
+    assert answer.headers["vary"] == "Accept, Origin"
 
 
 def test_refusals_can_be_read_by_the_sites_pages(gateway: Gateway) -> None:
@@ -90,4 +90,4 @@ def test_refusals_can_be_read_by_the_sites_pages(gateway: Gateway) -> None:
 def test_no_other_origin_is_let_in(gateway: Gateway, channel: str, origin: str) -> None:
     answer = ask(gateway, "OPTIONS", f"/sub/{channel}", {"Origin": origin})
     assert [name for name in answer.headers if name.startswith("access-control")] == []
-    assert answer.headers["vary"] == "Origin"
+    assert answer.headers["vary"] == "Accept, Origin"

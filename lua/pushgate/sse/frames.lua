@@ -36,10 +36,13 @@ function _M.with_id(cursor_text, frame)
     return "id: " .. cursor_text .. "\n" .. frame
 end
 
--- Tells the subscriber that it may have missed something, and where it is now.
-function _M.reset(reason, cursor_text)
+-- Tells the subscriber that it may have missed something, and where it is now. `names` are the
+-- channels it is about, when it is not about all.
+function _M.reset(reason, cursor_text, names)
+    -- A channel's name holds nothing that JSON would escape.
+    local about = names and ",\"channels\":[\"" .. table.concat(names, "\",\"") .. "\"]" or ""
     return "id: " .. cursor_text .. "\nevent: reset\ndata: {\"reason\":\"" .. reason
-        .. "\",\"cursor\":\"" .. cursor_text .. "\"}\n\n"
+        .. "\",\"cursor\":\"" .. cursor_text .. "\"" .. about .. "}\n\n"
 end
 
 -- Tells the subscriber to come back later. `reason` is one of our own words.
