@@ -8,6 +8,7 @@ local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
 local connections = require("pushgate.connections")
+local counters = require("pushgate.counters")
 local doors = require("pushgate.doors")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
@@ -26,6 +27,12 @@ local ALLOWED = "GET, OPTIONS"
 local AWAY_MIN_MS, AWAY_MAX_MS = 5000, 15000
 -- An old worker, at a reload, takes nobody in; a new one is there already.
 local OLD_MIN_MS, OLD_MAX_MS = 100, 1000
+local CONDITIONS = {
+    { variable = "http_if_match", header = "If-Match" },
+    { variable = "http_if_none_match", header = "If-None-Match" },
+    { variable = "http_if_modified_since", header = "If-Modified-Since" },
+    { variable = "http_if_unmodified_since", header = "If-Unmodified-Since" },
+}
 
 local _M = {}
 
@@ -52,13 +59,11 @@ local function preflight(is_allowed)
     return ngx.exit(204)
 end
 
--- The position the client brings along: header before query; nil when there is none.
+-- The position the client brings along: header before query; nil when there is none. nginx joins
+-- several headers with a comma, and that is no position; of several arguments the first counts.
 local function cursor_text()
-    local header = ngx.req.get_headers()["Last-Event-ID"]
-    if type(header) == "table" then
-        header = header[#header]
-    end
-    if type(header) == "string" and header ~= "" then
+    local header = ngx.var.http_last_event_id
+    if header and header ~= "" then
         return header
     end
     local asked = ngx.var.arg_last_event_id
@@ -84,6 +89,21 @@ function _M.choose()
     end
 end
 
+-- A stream is sent whole or not at all. nginx would answer a condition with 412 or 304 in the
+-- middle of the module's work, and the worker would crash.
+local function drop_conditions()
+    for i = 1, #CONDITIONS do
+        if ngx.var[CONDITIONS[i].variable] then
+            ngx.req.clear_header(CONDITIONS[i].header)
+        end
+    end
+end
+
+local function has_body()
+    local length = ngx.var.http_content_length
+    return (length and length ~= "0") or ngx.var.http_transfer_encoding
+end
+
 function _M.run()
     local origin = ngx.var.http_origin
     local is_allowed = allow_origin(origin)
@@ -93,8 +113,16 @@ function _M.run()
         return preflight(is_allowed)
     end
     if method ~= "GET" then
+        counters.add("refusals:method")
         return answer.method(ALLOWED)
     end
+    if ngx.req.http_version() < 1 then
+        return refusal.for_good(400, "request", "use HTTP/1.1")
+    end
+    if has_body() then
+        return refusal.for_good(413, "size", "a stream is asked for without a body")
+    end
+    drop_conditions()
     -- As it came: nginx' own form has %2F already turned into a slash.
     local path = ngx.var.request_uri:match("^[^?]*")
     if path:sub(1, #PREFIX) ~= PREFIX then
