@@ -44,6 +44,8 @@ describe("a frame from the log", function()
         "event: a\ndata: {}\n\nevent: b\ndata: {}\n\n", "event: a\r\ndata: {}\n\n",
         "event: a\nid: 1\ndata: {}\n\n", "event: a\nretry: 1\ndata: {}\n\n",
         "event: a\ndata: {\0}\n\n", "id: 1\nevent: a\ndata: {}\n\n",
+        "event: a\nid\ndata: {}\n\n", "event: a\ndata: {}\nid\n\n",
+        "event: a\ndata: {}\nretry\n\n", "event: a\ndata: {}\r\n\r\n",
     }) do
         it("is refused as " .. ("%q"):format(text), function()
             assert.is_false(frames.is_frame(text))
@@ -52,6 +54,13 @@ describe("a frame from the log", function()
 end)
 
 describe("what a request may put into a field", function()
+    it("is no type that the stream has itself", function()
+        for _, name in ipairs({ "reset", "error", "open", "gone" }) do
+            assert.is_false(frames.is_event_type(name))
+            assert.is_true(frames.is_event_type("comment." .. name))
+        end
+    end)
+
     it("holds nothing that could end the line", function()
         for byte = 0, 255 do
             local char = string.char(byte)
