@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -123,7 +124,7 @@ def test_no_line_gets_in_by_the_log(
     good = 'event: a\ndata: {"n": 1}\n\n'
     for line_break in BREAKS:
         evil = f"{line_break}{INJECTED}"
-        for names, frame in (
+        for names, block in (
             (f"{channel}{evil}", good),
             (f"{channel} thread:1{evil}", good),
             (channel, f"event: a{line_break}id: 9{line_break}data: {{}}\n\n"),
@@ -132,10 +133,9 @@ def test_no_line_gets_in_by_the_log(
             (channel, f"event: a\ndata: {{}}{line_break}retry: 1\n\n"),
             (channel, f"{INJECTED}{line_break}{good}"),
         ):
-            entry_id = log.client.xadd(log.keys.log, {"channels": names, "frame": frame})
-            log.client.xadd(
-                log.keys.channel(channel), {"channels": names, "frame": frame}, id=entry_id
-            )
+            entry: dict[Any, Any] = {"channels": names, "frame": block}
+            entry_id = log.client.xadd(log.keys.log, entry)
+            log.client.xadd(log.keys.channel(channel), entry, id=entry_id)
     log.append(channel, n="last")
     frames = frames_after(gateway, log, channel, start)
     assert json.loads(frames[-1]["data"])["n"] == "last"
