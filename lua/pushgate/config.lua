@@ -31,6 +31,11 @@ local function whole_number(env, name, default)
     return tonumber(value)
 end
 
+local function text_or(env, name, default)
+    local value = env(name) or ""
+    return value ~= "" and value or default
+end
+
 local function words(text)
     local list = {}
     for word in (text or ""):gmatch("%S+") do
@@ -92,7 +97,7 @@ function _M.load(env)
         public_prefixes = words(env("PUSHGATE_PUBLIC_PREFIXES") or "thread: forum: post:"),
         origins = origins,
         token_keys = env("PUSHGATE_TOKEN_KEYS") or "",
-        token_audience = env("PUSHGATE_TOKEN_AUDIENCE") or "pushgate",
+        token_audience = text_or(env, "PUSHGATE_TOKEN_AUDIENCE", "pushgate"),
         cut_at_expiry = on_or_off(env, "PUSHGATE_CUT_AT_EXPIRY", false),
         private_key = env("PUSHGATE_PRIVATE_KEY") or "",
         retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),

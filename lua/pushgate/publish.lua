@@ -71,15 +71,19 @@ local function data_line(body, event_id, names)
     return "{" .. table.concat(fields, ",") .. (rest:sub(1, 1) == "}" and "" or ",") .. rest
 end
 
--- A header that must pass `check`; the default when it is absent; or nil and a sentence. Several of
--- a name nginx joins with a comma, which passes no check.
-local function header(name, check, default)
+local TYPE_RULE = "use a-z first, then a-z 0-9 _ . -, at most 64; reset, error, open and gone are "
+    .. "the stream's own"
+local ID_RULE = "use a letter or digit first, then letters, digits, _ . : -, at most 128"
+
+-- A header that must pass `check`, which `rule` says in words; the default when it is absent; or
+-- nil and a sentence. Several of a name nginx joins with a comma, which passes no check.
+local function header(name, check, rule, default)
     local value = ngx.var["http_" .. name:lower():gsub("-", "_")]
     if value == nil then
         return default
     end
     if not check(value) then
-        return nil, "header " .. name .. ": use a letter or digit, then letters, digits, _ . -"
+        return nil, "header " .. name .. ": " .. rule
     end
     return value
 end
@@ -197,11 +201,11 @@ function _M.run()
         return answer.sentence(400, sentence)
     end
     local event_type, event_id
-    event_type, sentence = header("Event-Type", frames.is_event_type, "published")
+    event_type, sentence = header("Event-Type", frames.is_event_type, TYPE_RULE, "published")
     if not event_type then
         return answer.sentence(400, sentence)
     end
-    event_id, sentence = header("Event-Id", frames.is_event_id, new_event_id())
+    event_id, sentence = header("Event-Id", frames.is_event_id, ID_RULE, new_event_id())
     if not event_id then
         return answer.sentence(400, sentence)
     end

@@ -8,6 +8,9 @@ local byte = string.byte
 local find = string.find
 local sub = string.sub
 
+-- The stream's own, as pushgate/event.py has them: no event of somebody else's may look like one.
+local RESERVED_TYPES = { reset = true, error = true, open = true, gone = true }
+
 local _M = {}
 
 -- Comments the module itself sends (see nginx/http/push_stream.conf) or carries for us.
@@ -69,7 +72,7 @@ function _M.is_frame(text)
 end
 
 function _M.is_event_type(text)
-    return #text <= 64 and find(text, "^[a-z][a-z0-9_.-]*$") ~= nil
+    return #text <= 64 and find(text, "^[a-z][a-z0-9_.-]*$") ~= nil and not RESERVED_TYPES[text]
 end
 
 function _M.is_event_id(text)
