@@ -68,6 +68,11 @@ local function come_back_later(err)
     return refusal.for_now("unavailable", AWAY_MIN_MS, AWAY_MAX_MS)
 end
 
+local function come_back_soon()
+    ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
+    return ngx.exit(ngx.HTTP_OK)
+end
+
 function _M.run()
     local is_allowed = allow_origin()
     local method = ngx.req.get_method()
@@ -91,8 +96,7 @@ function _M.run()
     ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
     ngx.header["X-Accel-Buffering"] = "no"
     if not generation.is_current() then
-        ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
-        return ngx.exit(ngx.HTTP_OK)
+        return come_back_soon()
     end
     limits.admit(identity)
     local ok, err = engine.get().ready()
@@ -103,6 +107,10 @@ function _M.run()
     subscriber, err = subscribe.prepare(requested, cursor_text())
     if not subscriber then
         return come_back_later(err)
+    end
+    -- What was waited for may have taken a reload.
+    if not generation.is_current() then
+        return come_back_soon()
     end
     if subscriber.ends then
         ngx.print(subscriber.head)
