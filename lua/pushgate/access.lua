@@ -104,6 +104,33 @@ local function has_body()
     return (length and length ~= "0") or ngx.var.http_transfer_encoding
 end
 
+local function come_back_soon()
+    ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
+    return ngx.exit(ngx.HTTP_OK)
+end
+
+-- Hands a subscriber of subscribe.prepare() to the engine, unless its stream ends before it begins.
+local function let_in(subscriber)
+    if subscriber.ends then
+        ngx.print(subscriber.head)
+        return ngx.exit(ngx.HTTP_OK)
+    end
+    local ok, err = engine.get().ready()
+    if not ok then
+        return come_back_later(err)
+    end
+    -- What was waited for may have taken a reload.
+    if not generation.is_current() then
+        return come_back_soon()
+    end
+    ngx.ctx.subscriber = subscriber
+    ok, err = connections.enter(subscriber)
+    if not ok then
+        return come_back_later(err)
+    end
+    engine.get().admit(subscriber)
+end
+
 function _M.run()
     local origin = ngx.var.http_origin
     local is_allowed = allow_origin(origin)
@@ -142,35 +169,18 @@ function _M.run()
     end
     -- Polling needs no engine: an old worker can still answer.
     if not polls and not generation.is_current() then
-        ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
-        return ngx.exit(ngx.HTTP_OK)
+        return come_back_soon()
     end
     limits.admit(identity)
-    local subscriber, ok, err
-    if not polls then
-        ok, err = engine.get().ready()
-        if not ok then
-            return come_back_later(err)
-        end
-    end
-    subscriber, err = subscribe.prepare(requested, cursor_text())
+    local subscriber, err = subscribe.prepare(requested, cursor_text())
     if not subscriber then
         return come_back_later(err)
-    end
-    if subscriber.ends and not polls then
-        ngx.print(subscriber.head)
-        return ngx.exit(ngx.HTTP_OK)
     end
     stay.begin(subscriber, identity)
     if polls then
         return polling.run(subscriber)
     end
-    ngx.ctx.subscriber = subscriber
-    ok, err = connections.enter(subscriber)
-    if not ok then
-        return come_back_later(err)
-    end
-    engine.get().admit(subscriber)
+    return let_in(subscriber)
 end
 
 return _M

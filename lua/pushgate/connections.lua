@@ -163,9 +163,19 @@ local function settle(place, connection)
     end
 end
 
+-- This worker ends: the engine has ended its streams or never will.
+local function close_all()
+    for place = 1, count do
+        local connection = cast(connection_type, addresses[place])
+        if connection.buffered == 0 then
+            C.shutdown(connection.fd, SHUT_RDWR)
+        end
+    end
+end
+
 local function look(premature)
     if premature then
-        return
+        return close_all()
     end
     local now = ngx.now()
     for place = 1, count do
