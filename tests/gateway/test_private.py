@@ -239,10 +239,17 @@ def test_with_the_key_it_is_as_the_unix_socket(tcp_gateway: Gateway) -> None:
         assert answer[:12] == b"HTTP/1.1 404"
 
 
-def test_no_public_location_is_more_than_a_stream(tmp_path: Path) -> None:
+def test_no_public_location_is_more_than_a_stream() -> None:
     """The public server's own files: each location that it includes, and what it does."""
     folder = Path(__file__).parent.parent.parent / "nginx"
     public = (folder / "servers" / "public.conf").read_text()
     included = [line.split()[1].rstrip(";") for line in public.splitlines() if "include" in line]
     locations = [name for name in included if name.startswith("locations/")]
-    assert locations == ["locations/subscribe.conf", "locations/nothing.conf"]
+    assert locations == [
+        "locations/subscribe.conf",
+        "locations/polling.conf",
+        "locations/refused.conf",
+        "locations/nothing.conf",
+    ]
+    for internal in ("polling", "refused"):
+        assert "  internal;\n" in (folder / "locations" / f"{internal}.conf").read_text()
