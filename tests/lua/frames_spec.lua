@@ -56,6 +56,7 @@ describe("a frame from the log", function()
         "event: a\nid\ndata: {}\n\n", "event: a\ndata: {}\nid\n\n",
         "event: a\ndata: {}\nevent: b\n\n", "event: a\ndata: {}\n: x\n\n",
         "event: \ndata: {}\n\n", "event: a\ndata: {}\n\0",
+        "event: a\ndata: {}\nretry\n\n", "event: a\ndata: {}\r\n\r\n",
     }) do
         it("is refused as " .. ("%q"):format(text), function()
             assert.is_false(frames.is_frame(text))
@@ -64,6 +65,13 @@ describe("a frame from the log", function()
 end)
 
 describe("what a request may put into a field", function()
+    it("is no type that the stream has itself", function()
+        for _, name in ipairs({ "reset", "error", "open", "gone" }) do
+            assert.is_false(frames.is_event_type(name))
+            assert.is_true(frames.is_event_type("comment." .. name))
+        end
+    end)
+
     it("holds nothing that could end the line", function()
         for byte = 0, 255 do
             local char = string.char(byte)

@@ -8,6 +8,9 @@ local byte = string.byte
 local find = string.find
 local sub = string.sub
 
+-- The stream's own, as pushgate/event.py has them: no event of somebody else's may look like one.
+local RESERVED_TYPES = { reset = true, error = true, open = true, gone = true }
+
 local _M = {}
 
 -- Comments the module itself sends (see nginx/http/push_stream.conf) or carries for us.
@@ -36,10 +39,13 @@ function _M.with_id(cursor_text, frame)
     return "id: " .. cursor_text .. "\n" .. frame
 end
 
--- Tells the subscriber that it may have missed something, and where it is now.
-function _M.reset(reason, cursor_text)
+-- Tells the subscriber that it may have missed something, and where it is now. `names` are the
+-- channels it is about, when it is not about all.
+function _M.reset(reason, cursor_text, names)
+    -- A channel's name holds nothing that JSON would escape.
+    local about = names and ",\"channels\":[\"" .. table.concat(names, "\",\"") .. "\"]" or ""
     return "id: " .. cursor_text .. "\nevent: reset\ndata: {\"reason\":\"" .. reason
-        .. "\",\"cursor\":\"" .. cursor_text .. "\"}\n\n"
+        .. "\",\"cursor\":\"" .. cursor_text .. "\"" .. about .. "}\n\n"
 end
 
 -- Tells the subscriber to come back later. `reason` is one of our own words.
@@ -66,7 +72,7 @@ function _M.is_frame(text)
 end
 
 function _M.is_event_type(text)
-    return #text <= 64 and find(text, "^[a-z][a-z0-9_.-]*$") ~= nil
+    return #text <= 64 and find(text, "^[a-z][a-z0-9_.-]*$") ~= nil and not RESERVED_TYPES[text]
 end
 
 function _M.is_event_id(text)
