@@ -127,7 +127,8 @@ function _M.run()
         counters.add("refusals:method")
         return answer.method(ALLOWED)
     end
-    if ngx.req.http_version() < 1 then
+    -- nil for one like 1.10, which nginx takes for 1.1.
+    if (ngx.req.http_version() or 1.1) < 1 then
         return refusal.for_good(400, "request", "use HTTP/1.1")
     end
     if has_body() then
