@@ -144,9 +144,9 @@ class Gateway:
         """Return when the gateway follows the log; raises DeadlineMissed when it does not."""
         wait_until(self.is_ready, deadline_seconds, "the gateway follows the log")
 
-    def stop(self) -> None:
-        """Stop nginx; do nothing when it does not run."""
-        self._process.stop()
+    def stop(self) -> int | None:
+        """Stop nginx and return its exit status; do nothing when it was never started."""
+        return self._process.stop()
 
     def kill(self) -> None:
         """Kill the master alone, as a crash would."""

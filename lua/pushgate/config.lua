@@ -63,6 +63,12 @@ local function needed(env, name)
     return value
 end
 
+-- How many of a worker's connections may be streams. The rest is for requests that get none, for
+-- Redis, the engine and nginx itself.
+local function worker_streams(connections)
+    return math.max(1, math.floor(connections - math.max(64, connections * 0.05)))
+end
+
 -- Reads the settings. `env` is os.getenv, or a stand-in in tests.
 function _M.load(env)
     env = env or os.getenv
@@ -96,6 +102,15 @@ function _M.load(env)
         private_key = env("PUSHGATE_PRIVATE_KEY") or "",
         retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),
         retry_max_ms = whole_number(env, "PUSHGATE_RETRY_MAX_MS", 5000),
+        worker_streams = worker_streams(whole_number(env, "PUSHGATE_CONNECTIONS", 65536)),
+        max_streams = whole_number(env, "PUSHGATE_MAX_STREAMS", 0),
+        max_streams_per_address = whole_number(env, "PUSHGATE_MAX_STREAMS_PER_ADDRESS", 0),
+        max_streams_per_user = whole_number(env, "PUSHGATE_MAX_STREAMS_PER_USER", 0),
+        connects_per_second = whole_number(env, "PUSHGATE_CONNECTS_PER_SECOND", 0),
+        address_connects_per_second = whole_number(env,
+            "PUSHGATE_ADDRESS_CONNECTS_PER_SECOND", 0),
+        max_age_seconds = whole_number(env, "PUSHGATE_MAX_AGE_SECONDS", 4 * 3600),
+        poll_seconds = whole_number(env, "PUSHGATE_POLL_SECONDS", 25),
     }
     if new.retry_min_ms > new.retry_max_ms then
         misuse("PUSHGATE_RETRY_MIN_MS", tostring(new.retry_min_ms),

@@ -8,12 +8,23 @@ local revocation = require("pushgate.revocation")
 
 local _M = {}
 
+-- When a stream that begins now is too old: drawn from the second half of the greatest age, so that
+-- those who came together do not leave together. A client that comes back may meet another gateway,
+-- one that was started since.
+local function end_of_age_ms()
+    local most = config.get().max_age_seconds
+    if most == 0 then
+        return math.huge
+    end
+    return (ngx.now() + most * (1 + math.random()) / 2) * 1000
+end
+
 -- Called once for a subscriber that is let in. `identity` is what doors.open() returned.
 -- Sets `leaves_ms`, the time (milliseconds since 1970) at which it leaves by itself: no frame of a
 -- later time is passed to it.
 function _M.begin(subscriber, identity)
     subscriber.identity = identity
-    subscriber.leaves_ms = math.huge
+    subscriber.leaves_ms = end_of_age_ms()
     if identity and #identity.closed > 0 and config.get().cut_at_expiry then
         subscriber.expires_ms = identity.ends_at * 1000
         subscriber.leaves_ms = math.min(subscriber.leaves_ms, subscriber.expires_ms)

@@ -144,6 +144,13 @@ local function resume(subscriber, text, now)
         subscriber.head = head_of_reset("cursor", now)
         return true
     end
+    if asked.epoch == now.epoch and asked.ms == now.ms and asked.seq == now.seq then
+        -- Nothing lies behind it, and nobody need be asked: many come back to a site at rest.
+        move(subscriber, asked)
+        subscriber.head = frames.prologue(retry_ms(), asked.text)
+        counters.add("resumes")
+        return true
+    end
     local found, err = history.after(subscriber.names, asked)
     if not found then
         return nil, err
@@ -172,8 +179,8 @@ end
 
 -- Prepares a subscription. `requested` is a list of {name, backlog}; `cursor_text` is what the
 -- client brought along, or nil.
--- Returns a subscriber, whose `names` are its channels; or nil and an error (the client may come
--- back).
+-- Returns a subscriber, whose `names` are its channels; one that `ends` gets its `head` and no
+-- more. Or nil and an error (the client may come back).
 function _M.prepare(requested, cursor_text)
     generation.settle()
     local names, counts = {}, {}
@@ -181,7 +188,7 @@ function _M.prepare(requested, cursor_text)
         names[i] = channel.name
         counts[i] = recent.count(channel.name)
     end
-    local subscriber = { names = names, counts = counts }
+    local subscriber = { names = names, counts = counts, jumps = position.jumps() }
     local now, err = position.begin()
     if not now then
         return nil, err
@@ -257,13 +264,15 @@ function _M.begin(subscriber, block)
         local now = position.now()
         if now.epoch ~= subscriber.epoch then
             reset_epoch(subscriber, now, parts)
+        elseif position.jumps() ~= subscriber.jumps then
+            ends = true
         end
-        ends = not append_recent(subscriber, parts, now)
+        ends = ends or not append_recent(subscriber, parts, now)
         if ends then
             counters.add("overruns")
         end
     end
-    subscriber.head, subscriber.counts, subscriber.ends = nil, nil, nil
+    subscriber.head, subscriber.counts, subscriber.ends, subscriber.jumps = nil, nil, nil, nil
     local at = not ends and cursor_of(block)
     if at and at.epoch == subscriber.epoch
         and is_after(at.ms, at.seq, subscriber.ms, subscriber.seq)

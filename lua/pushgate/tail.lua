@@ -239,7 +239,12 @@ local function read_entries(raw_entries, epoch)
         local entry = history.read_entry(raw_entries[i])
         if entry then
             entry.position = cursor.of_entry(epoch, entry.id)
-            entry.block = frames.with_id(entry.position.text, entry.frame)
+            if entry.deletes then
+                counters.add("deletions")
+                entry.block = frames.reset("deleted", entry.position.text, entry.names)
+            else
+                entry.block = frames.with_id(entry.position.text, entry.frame)
+            end
             entries[#entries + 1] = entry
         else
             counters.add("malformed")

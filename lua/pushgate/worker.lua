@@ -5,7 +5,9 @@
 local ffi = require("ffi")
 
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
 local generation = require("pushgate.generation")
+local leases = require("pushgate.leases")
 local redis = require("pushgate.redis")
 local tail = require("pushgate.tail")
 local token_keys = require("pushgate.token_keys")
@@ -25,7 +27,7 @@ function _M.load()
         token_keys.load(settings.token_keys)
     end
     generation.load()
-    redis.load_scripts({ "epoch", "move_epoch", "publish" })
+    redis.load_scripts({ "epoch", "move_epoch", "publish", "delete_channel" })
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.
@@ -41,6 +43,8 @@ function _M.start()
     die_with_master()
     generation.start()
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
+    leases.start()
+    connections.start()
     tail.start()
 end
 

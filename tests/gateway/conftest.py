@@ -215,7 +215,11 @@ def gateway(
         origins=(ORIGIN,),
         workers="2",
         engine=engine,
-        more={"PUSHGATE_RETRY_MIN_MS": "200", "PUSHGATE_RETRY_MAX_MS": "400"},
+        more={
+            "PUSHGATE_RETRY_MIN_MS": "200",
+            "PUSHGATE_RETRY_MAX_MS": "400",
+            "PUSHGATE_POLL_SECONDS": "1",
+        },
     )
     shared = Gateway(Platform.find(), tmp_path_factory.mktemp("gateway"), settings)
     shared.start()
@@ -327,7 +331,11 @@ def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
         redis_url=server.url,
         workers="2",
         engine=engine,
-        more={"PUSHGATE_RETRY_MIN_MS": "50", "PUSHGATE_RETRY_MAX_MS": "100"},
+        more={
+            "PUSHGATE_RETRY_MIN_MS": "50",
+            "PUSHGATE_RETRY_MAX_MS": "100",
+            "PUSHGATE_POLL_SECONDS": "1",
+        },
     )
     own = Gateway(platform, tmp_path / "gateway", settings)
     try:
@@ -336,3 +344,31 @@ def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
     finally:
         own.stop()
         server.stop()
+
+
+GatewayWith = Callable[..., Gateway]
+
+
+@pytest.fixture
+def gateway_with(
+    engine: str, redis_server: RedisServer, tmp_path: Path
+) -> Iterator[Callable[..., Gateway]]:
+    """Starts gateways of a test's own on the shared Redis: `gateway_with(PUSHGATE_...="...")`."""
+    started: list[Gateway] = []
+
+    def start(**more: str) -> Gateway:
+        settings = GatewaySettings(
+            listen=f"127.0.0.1:{free_port()}",
+            redis_url=redis_server.url,
+            namespace=f"gateway-{uuid.uuid4().hex[:8]}",
+            workers="2",
+            engine=engine,
+            more=more,
+        )
+        started.append(Gateway(Platform.find(), tmp_path / f"gateway{len(started)}", settings))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for gateway in started:
+        gateway.stop()

@@ -67,7 +67,7 @@ def test_a_page_of_the_site_may_read_the_stream(gateway: Gateway, channel: str) 
     assert answer.headers["access-control-allow-origin"] == ORIGIN
     assert answer.headers["access-control-allow-methods"] == "GET, OPTIONS"
     assert "Last-Event-ID" in answer.headers["access-control-allow-headers"]
-    assert answer.headers["vary"] == "Origin"
+    assert answer.headers["vary"] == "Accept, Origin"
 
 
 def test_refusals_can_be_read_by_the_sites_pages(gateway: Gateway) -> None:
@@ -91,7 +91,7 @@ def test_refusals_can_be_read_by_the_sites_pages(gateway: Gateway) -> None:
 def test_no_other_origin_is_let_in(gateway: Gateway, channel: str, origin: str) -> None:
     answer = ask(gateway, "OPTIONS", f"/sub/{channel}", {"Origin": origin})
     assert [name for name in answer.headers if name.startswith("access-control")] == []
-    assert answer.headers["vary"] == "Origin"
+    assert answer.headers["vary"] == "Accept, Origin"
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", ORIGIN + ".evil.example"])
@@ -125,4 +125,4 @@ def test_every_refusal_can_be_read_by_the_sites_pages_and_by_no_others(
             other = ask(guarded_gateway, "GET", target, {"Origin": origin})
             assert other.status == own.status
             assert [name for name in other.headers if name.startswith("access-control")] == []
-            assert other.headers["vary"] == "Origin"
+            assert other.headers["vary"] == "Accept, Origin"

@@ -65,12 +65,12 @@ def requests(token: str) -> Iterator[bytes]:
     usual = f"Host: gateway\r\nCookie: a=b; pushgate={token}\r\nAuthorization: Bearer {token}\r\n"
     page = f"Referer: http://site.example/page?token={token}\r\n"
     for target in (
-        f"/sub/thread:1.b5?token={token}",
+        f"/sub/thread:1?token={token}",
         f"/sub/thread:1?last_event_id=00000000.1-1&token={token}",
-        f"/sub/thread:1.b5?token=a&token={token}&TOKEN={token}&%74oken={token}",
-        f"/sub/thread:1.b5?x?token={token}",
+        f"/sub/thread:1.b1?token={token}&token=a&TOKEN={token}&%74oken={token}",
+        f"/sub/thread:1.b1?token={token}&x?token={token}",
         f"/nothing#?token={token}",
-        f"http://gateway/nothing?token={token}",
+        f"http://gateway/sub/thread:1.b1?token={token}",
         f"/sub/user:1.b5?token={token}",
         f"/sub/Not%20a%20channel?token={token}",
         f"/pub?id=thread:1&token={token}",
@@ -115,11 +115,11 @@ def test_no_log_holds_a_token(own_guarded: Gateway, own_redis: RedisServer, sign
     for said in (
         "client intended to send too large body",
         "a subscriber is asked to come back",
-        f'request: "GET /sub/thread:1.b5?token={stars} HTTP/1.1"',
-        f'request: "POST http://gateway/nothing?token={stars} HTTP/1.1"',
+        f'request: "GET /sub/user:1.b5?token={stars} HTTP/1.1"',
+        f'request: "GET http://gateway/sub/thread:1.b1?token={stars} HTTP/1.1"',
         f'request: "POST /nothing#?token={stars} HTTP/1.1"',
         f'request: "GET /sub/thread:1?last_event_id=00000000.1-1&token={stars} HTTP/1.1"',
-        f'request: "GET /sub/user:1.b5?token={stars} HTTP/1.1"',
+        f'request: "GET /sub/thread:1.b1?token={stars}&token=*&TOKEN={stars}&%74oken={stars} HTTP',
         f'referrer: "http://site.example/page?token={stars}"',
     ):
         assert said in log, said
