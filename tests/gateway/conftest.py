@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import redis
 
 from loadtest.eventsource import EventSourceClient, ReceivedEvent
+from pushgate.connection import connect
 from pushgate.keys import Keys
 from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, RedisLog
 from pushgate.scripts import Script, script_text
@@ -32,9 +32,11 @@ DEADLINE_SECONDS = 20.0
 class LogWriter:
     """Appends frames straight to a gateway's log, as the formatter's last step does."""
 
+    answer_seconds = 10.0
+
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self.client = redis.Redis.from_url(gateway.settings.redis_url, socket_timeout=10)
+        self.client = connect(gateway.settings.redis_url, answer_seconds=self.answer_seconds)
         self.keys = Keys(gateway.settings.namespace)
         self.log = RedisLog(self.client, self.keys)
         self._publish = Script(self.client, "publish")

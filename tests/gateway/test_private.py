@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import socket
 import subprocess
 import uuid
@@ -262,12 +261,17 @@ def test_the_sockets_folder_is_not_everybodys(tmp_path: Path) -> None:
     assert f"every user can enter {folder} and so publish" in start()
 
 
-def test_the_public_server_has_no_location_of_the_private_ones() -> None:
-    def locations(server: str) -> set[str]:
-        text = (REPOSITORY / "nginx/servers" / server).read_text()
-        return set(re.findall(r"^ *include locations/(\w+)\.conf;$", text, re.MULTILINE))
-
-    assert locations("private.conf") == locations("private_tcp.conf")
-    assert "publish" in locations("private.conf")
-    # What answers that there is nothing.
-    assert locations("private.conf") & locations("public.conf") <= {"nothing", "refused"}
+def test_no_public_location_is_more_than_a_stream() -> None:
+    """The public server's own files: each location that it includes, and what it does."""
+    folder = REPOSITORY / "nginx"
+    public = (folder / "servers" / "public.conf").read_text()
+    included = [line.split()[1].rstrip(";") for line in public.splitlines() if "include" in line]
+    locations = [name for name in included if name.startswith("locations/")]
+    assert locations == [
+        "locations/subscribe.conf",
+        "locations/polling.conf",
+        "locations/refused.conf",
+        "locations/nothing.conf",
+    ]
+    for internal in ("polling", "refused"):
+        assert "  internal;\n" in (folder / "locations" / f"{internal}.conf").read_text()
