@@ -91,7 +91,7 @@ for address in $PUSHGATE_LISTEN; do
     *[!A-Za-z0-9.:\[\]-]*) fail "PUSHGATE_LISTEN \"$address\": only A-Z a-z 0-9 and . : [ ] - fit here" ;;
   esac
   PUSHGATE_LISTEN_DIRECTIVES="$PUSHGATE_LISTEN_DIRECTIVES
-  listen $address backlog=4096$tls;"
+  listen $address backlog=16384$tls;"
 done
 
 # The last address in X-Forwarded-For that is not one of theirs is the client's.
