@@ -93,7 +93,10 @@ function _M.run(subscriber)
         return answer.json(200, '{"cursor":' .. encode(at) .. ',"frames":[],"reset":null}\n')
     end
     local done = position.done()
-    local text, ends = subscribe.begin(subscriber, "")
+    local text, ends = subscriber.head, true
+    if not subscriber.ends then
+        text, ends = subscribe.begin(subscriber, "")
+    end
     local is_all
     frames, reset, at, is_all = read_stream(text)
     if is_all and not ends then

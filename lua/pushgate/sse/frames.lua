@@ -6,7 +6,13 @@
 
 local byte = string.byte
 local find = string.find
+local match = string.match
 local sub = string.sub
+
+-- Four times what the formatter makes at the most (pushgate/frames.py).
+local MOST_BYTES = 1024 * 1024
+-- What the gateway itself tells a subscriber; no frame of the log may look like it.
+local OWN_TYPES = { reset = true, error = true, open = true }
 
 local _M = {}
 
@@ -51,8 +57,36 @@ function _M.refusal(retry_milliseconds, reason)
         .. "\"}\n\n"
 end
 
+-- Whether text is UTF-8: no stray byte, nothing written longer than it need be, no surrogate.
+local function is_utf8(text)
+    local at = find(text, "[\128-\255]")
+    while at do
+        local first, second = byte(text, at, at + 1)
+        local length = first >= 240 and 4 or first >= 224 and 3 or 2
+        if first < 194 or first > 244 or not second
+            or (first == 224 and second < 160) or (first == 237 and second > 159)
+            or (first == 240 and second < 144) or (first == 244 and second > 143)
+        then
+            return false
+        end
+        for i = at + 1, at + length - 1 do
+            local following = byte(text, i)
+            if not following or following < 128 or following > 191 then
+                return false
+            end
+        end
+        at = find(text, "[\128-\255]", at + length)
+    end
+    return true
+end
+
 -- Whether bytes from the log are one whole block that cannot break out of its place in the stream.
 function _M.is_frame(text)
+    if #text > MOST_BYTES or OWN_TYPES[match(text, "^event: ([^\n]*)\n") or ""]
+        or find(text, "\nevent[:\n]") or not is_utf8(text)
+    then
+        return false
+    end
     return sub(text, 1, 7) == "event: "
         and find(text, "\n\n", 1, true) == #text - 1
         and find(text, "\ndata: ", 1, true) ~= nil
