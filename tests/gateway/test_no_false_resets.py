@@ -74,6 +74,10 @@ def test_a_reset_comes_exactly_where_something_is_gone(
     cursors = [log.append(name, history_length=KEPT) for name in channels for _ in range(KEPT * 2)]
 
     def some_cursor(chosen: random.Random) -> str:
+        if chosen.random() < 0.3:
+            # The very place up to which a history is cut just now.
+            place = cut_to(log, chosen.choice(channels))
+            return f"{log.epoch()}.{place[0]}-{place[1]}"
         newest = len(cursors) - 1
         epoch, _, entry_id = cursors[max(0, newest - chosen.randint(0, 5 * KEPT))].partition(".")
         ms, _, seq = entry_id.partition("-")
