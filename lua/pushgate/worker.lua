@@ -6,7 +6,7 @@ local ffi = require("ffi")
 
 local config = require("pushgate.config")
 local generation = require("pushgate.generation")
-local redis = require("pushgate.redis")
+local scripts = require("pushgate.scripts")
 local tail = require("pushgate.tail")
 
 ffi.cdef("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, "
@@ -21,7 +21,7 @@ local _M = {}
 function _M.load()
     config.load()
     generation.load()
-    redis.load_scripts({ "epoch", "move_epoch", "publish", "delete_channel" })
+    scripts.load({ "epoch", "move_epoch", "publish", "delete_channel" })
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.
