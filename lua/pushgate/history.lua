@@ -7,6 +7,7 @@ local channels = require("pushgate.channels")
 local config = require("pushgate.config")
 local cursor = require("pushgate.cursor")
 local frames = require("pushgate.sse.frames")
+local garbage = require("pushgate.garbage")
 local redis = require("pushgate.redis")
 
 local is_after = cursor.is_after
@@ -95,6 +96,17 @@ function _M.log_holds_all_after(info, position)
             and not is_after(ms, seq, position.ms, position.seq))
 end
 
+-- Whether an entry that was in the log at `position` must still be there: the log reaches back
+-- further, and what was deleted one by one lies before it.
+function _M.log_was_not_cut_at(info, position)
+    local first = field(info, "first-entry")
+    local first_ms, first_seq = cursor.parse_id(tostring(first and first[1]))
+    local cut_ms, cut_seq = cursor.parse_id(tostring(field(info, "max-deleted-entry-id")))
+    return first_ms ~= nil and cut_ms ~= nil
+        and is_after(position.ms, position.seq, first_ms, first_seq)
+        and is_after(position.ms, position.seq, cut_ms, cut_seq)
+end
+
 -- A cursor older than any history is kept may still be good: when nothing came after it, or when
 -- what came first after it is young. Returns true or false; or nil and an error.
 local function log_reaches_back(connection, position, oldest_ms)
@@ -139,6 +151,9 @@ local function read_page(connection, position, pages)
         return nil, err
     end
     if replies[1] ~= position.epoch then
+        if replies[1] and not cursor.is_epoch(replies[1]) then
+            return nil, "the key " .. keys.epoch .. " holds no epoch"
+        end
         return "epoch"
     end
     local oldest_ms = (tonumber(replies[2][1]) - KEEP_SECONDS) * 1000
@@ -153,6 +168,11 @@ local function read_page(connection, position, pages)
     end
     for i, page in ipairs(pages) do
         local raw, info = replies[1 + 2 * i], replies[2 + 2 * i]
+        if info[1] == false and not tostring(info[2]):find("no such key", 1, true) then
+            -- Whatever it is, it does not say what came after the cursor.
+            garbage.pass_over("histories", "the history of " .. page.name)
+            return "history"
+        end
         if info[1] ~= false then
             local ms, seq = cursor.parse_id(tostring(field(info, "max-deleted-entry-id")))
             local from_ms, from_seq = cursor.parse_id(page.from)
@@ -165,7 +185,9 @@ local function read_page(connection, position, pages)
             page.more = #raw == PAGE
             for _, raw_entry in ipairs(raw) do
                 local entry = read_entry(raw_entry)
-                if entry and is_of(entry, page.name) then
+                if not entry then
+                    garbage.pass_over("histories", "an entry in the history of " .. page.name)
+                elseif is_of(entry, page.name) then
                     page.entries[#page.entries + 1] = entry
                     page.bytes = page.bytes + #entry.frame
                 end
