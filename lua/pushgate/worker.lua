@@ -20,6 +20,7 @@ local _M = {}
 -- In the master, so that a wrong setting or a missing file stops the start.
 function _M.load()
     config.load()
+    require("pushgate.engine").get()
     generation.load()
     redis.load_scripts({ "epoch", "move_epoch", "publish" })
 end
