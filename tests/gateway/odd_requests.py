@@ -15,7 +15,7 @@ INJECTION = b"\r\nX-Injected: 1\r\n\r\ndata: injected\n\n"
 CHANNELS = (
     *[WATCHED.encode()] * 6,
     *(b"thread:%d" % n for n in range(1, 9)),
-    *(WATCHED.encode() + b".b5", b"forum:7.b1000", b"thread%3a1", b"a.b", b"user:1", b"thread:1.b"),
+    *(WATCHED.encode() + b".b5", b"forum:7.b1000", b"thread%3a1", b"a.b", b"user:1", b"team:7:a"),
 )
 ODD_CHANNELS = (
     *(b"thread:1.b99999999999999999999", b"thread:1.b%35", b"thread:1\x7f", b"thread:1\t", b"_all"),
@@ -29,7 +29,11 @@ CURSORS = (
     *b"00000000.0000000000000000000001-0 ffffffff.9007199254740993-18446744073709551".split(),
     *(b"", b"%0d%0adata:%20injected%0a%0a", b"x" * 500, b"a, b"),
 )
+GOOD_TOKEN = b"good-token"
+"""Stands for one that opens `user:1` and `team:*`."""
+
 TOKENS = (
+    *[GOOD_TOKEN] * 6,
     *(b".", b"..", b"a.b.c", b"eyJhbGciOiJub25lIn0.e30.", b"eyJhbGciOiJIUzI1NiJ9.e30.AAAA"),
     *(b"eyJhbGciOiJIUzI1NiIsImtpZCI6IngifQ.bnVsbA.", b"%00.%00.%00", b"A" * 3000, b"W10.W10.W10"),
 )
@@ -56,7 +60,7 @@ NAMES = (
 )
 VALUES = (
     *b"1 5 close keep-alive Upgrade websocket chunked gzip 100-continue long-polling".split(),
-    *b"http://site.example pushgate=a bytes=0-1 -a \xc3\xa9 a.b_c-d e-1 gone reset".split(),
+    *b"http://site.example pushgate=good-token bytes=0-1 -a \xc3\xa9 a.b_c-d e-1 reset".split(),
     *b"application/json text/event-stream text/plain application/xml */*;q=0.1 text/yaml".split(),
     *(b"Sat, 01 Jan 2050 00:00:00 GMT", b"Thu, 01 Jan 1970 00:00:00 GMT", b"a: b", b"a b", b""),
     *(INJECTION, b"a\rX-Injected: 1", b"a\nX-Injected: 1", b"a\0b", b"a" * 9000, b"x" * 200),
@@ -123,6 +127,8 @@ def _request(random: Random, private: bool) -> bytes:
     target = path + names
     if random.random() < 0.3:
         argument = random.choice(ARGUMENTS) + random.choice((_value(random), names))
+        if random.random() < 0.3:
+            argument = b"token=" + GOOD_TOKEN
         target += (b"&" if b"?" in target else b"?") + argument
     lines = [method + b" " + target + _choose(random, (b" HTTP/1.1",), VERSIONS)]
     if random.random() < 0.97:
@@ -178,11 +184,11 @@ def _mutated(random: Random, private: bool) -> bytes:
             return request
 
 
-def odd_connection(random: Random) -> OddConnection:
-    """What one odd client does: one to three requests, in up to three packets."""
+def odd_connection(random: Random, token: bytes) -> OddConnection:
+    """What one odd client with this token does: up to three requests, in up to three packets."""
     private = random.random() < 0.4
     requests = [_mutated(random, private) for _ in range(random.choice((1, 1, 2, 3)))]
-    sent = b"".join(requests)
+    sent = b"".join(requests).replace(GOOD_TOKEN, token)
     cuts = random.choices(range(len(sent) + 1), k=random.choice((0, 0, 0, 1, 2)))
     ends = sorted([0, *cuts, len(sent)])
     packets = tuple(sent[a:b] for a, b in zip(ends, ends[1:], strict=False) if b > a)
