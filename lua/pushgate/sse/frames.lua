@@ -18,7 +18,7 @@ local MOST_BYTES = 1024 * 1024
 
 local _M = {}
 
--- Comments the module itself sends (see nginx/http/push_stream.conf) or carries for us.
+-- Comments an engine sends by itself (the ping) or carries for us.
 _M.PING = ":\n\n"
 _M.MARKER = ": marker\n\n"     -- begins every subscription; see subscribe.lua
 _M.EPOCH = ": epoch\n\n"       -- the epoch has moved
