@@ -36,6 +36,16 @@ local function candidate()
     return ("%08x"):format(math.random(0, 0xffffffff))
 end
 
+-- Says what does not make a cursor.
+local function no_cursor(reply)
+    local keys = config.get().keys
+    if not cursor.is_epoch(reply[1]) then
+        return "the key " .. keys.epoch .. " holds no epoch; delete it, and a new one begins"
+    end
+    return "the log's last id, " .. tostring(reply[2]) .. ", is one that no cursor can hold; "
+        .. "delete the key " .. keys.log
+end
+
 -- Asks Redis for the epoch and the log's last id. Returns a cursor; or nil and an error.
 function _M.ask(connection)
     local keys = config.get().keys
@@ -45,7 +55,7 @@ function _M.ask(connection)
     end
     local found = cursor.of_entry(tostring(reply[1]), tostring(reply[2]))
     if not found then
-        return nil, "the script epoch answered no cursor"
+        return nil, no_cursor(reply)
     end
     return found
 end
@@ -61,7 +71,7 @@ function _M.ask_to_move(connection, shown)
     end
     local found = cursor.of_entry(tostring(reply[1]), tostring(reply[2]))
     if not found then
-        return nil, "the script move_epoch answered no cursor"
+        return nil, no_cursor(reply)
     end
     return found
 end

@@ -14,6 +14,7 @@ local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
+local garbage = require("pushgate.garbage")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
 local position = require("pushgate.position")
@@ -135,6 +136,26 @@ local function begin_epoch(found)
     counters.add("epochs")
 end
 
+-- What XINFO says of a log that has entries behind `done`, and whether it is one that lost its end
+-- since and has grown anew: then it lacks the entry that `done` is. That is shown by a place that
+-- lies behind every end, or false. Returns nil and an error when it cannot be had.
+local function ask_what_is_behind(connection, done)
+    local log, id = config.get().keys.log, cursor.entry_id(done)
+    local replies, err = connection:together({ { "xinfo", "STREAM", log },
+        { "xrange", log, id, id } })
+    if not replies then
+        return nil, err
+    end
+    local info, entry = replies[1], replies[2]
+    if info[1] == false or entry[1] == false then
+        return nil, tostring(info[2] or entry[2])
+    end
+    if not entry[1] and history.log_was_not_cut_at(info, done) then
+        return info, { epoch = done.epoch, ms = 2 ^ 53, seq = 0 }
+    end
+    return info, false
+end
+
 -- Looks whether the log is still the one that was followed. Returns true; or nil and an error.
 local function look(run, connection)
     local begun, err = position.begin()
@@ -147,21 +168,27 @@ local function look(run, connection)
     if not found then
         return nil, err
     end
-    if found.epoch == done.epoch and cursor.is_after(done.ms, done.seq, found.ms, found.seq) then
-        found, err = position.ask_to_move(connection, done)
-        if not found then
-            return nil, err
+    local info
+    if found.epoch == done.epoch then
+        local lost = cursor.is_after(done.ms, done.seq, found.ms, found.seq) and done
+        if not lost and cursor.is_after(found.ms, found.seq, done.ms, done.seq) then
+            info, lost = ask_what_is_behind(connection, done)
+            if not info then
+                return nil, lost
+            end
+        end
+        if lost then
+            info = nil
+            found, err = position.ask_to_move(connection, lost)
+            if not found then
+                return nil, err
+            end
         end
     end
     if found.epoch ~= done.epoch then
         begin_epoch(found)
-    elseif cursor.is_after(found.ms, found.seq, done.ms, done.seq) then
+    elseif info then
         -- Entries between `done` and the log's oldest one may have been cut off unread.
-        local info
-        info, err = connection:call("xinfo", "STREAM", config.get().keys.log)
-        if not info then
-            return nil, err
-        end
         if not history.log_holds_all_after(info, done) then
             ngx.log(ngx.ERR, "the log was cut off behind ", done.text, "; subscribers resume")
             state:set("tail:untold", frames.RESUME)
@@ -247,8 +274,7 @@ local function read_entries(raw_entries, epoch)
             end
             entries[#entries + 1] = entry
         else
-            counters.add("malformed")
-            ngx.log(ngx.ERR, "skipped a malformed log entry: ", tostring(raw_entries[i][1]))
+            garbage.pass_over("log", "the log's entry " .. tostring(raw_entries[i][1]))
         end
     end
     return entries
@@ -340,10 +366,16 @@ local function turn(run, connection)
         return nil, err
     end
     local done = position.done()
+    local moves = connection.moves
     local raw
     raw, err = read(connection, done, wait_ms)
     if not raw then
         return nil, err
+    end
+    if connection.moves ~= moves then
+        -- It may be a replica that did not have everything.
+        run.looked_at = 0
+        return true
     end
     untroubled(run)
     if #raw == 0 then
@@ -353,7 +385,12 @@ local function turn(run, connection)
         return false
     end
     -- Malformed entries at the end have been handed to nobody.
-    local last = cursor.of_entry(done.epoch, tostring(raw[#raw][1]))
+    local last_id = tostring(raw[#raw][1])
+    local last = cursor.of_entry(done.epoch, last_id)
+    if not last then
+        return nil, "the log's entry " .. last_id .. " has an id that no cursor can hold, and so "
+            .. "has all that follows; delete the log"
+    end
     position.announce(last)
     position.hand_over(last)
     return true

@@ -8,7 +8,7 @@ local config = require("pushgate.config")
 local connections = require("pushgate.connections")
 local generation = require("pushgate.generation")
 local leases = require("pushgate.leases")
-local redis = require("pushgate.redis")
+local scripts = require("pushgate.scripts")
 local tail = require("pushgate.tail")
 local token_keys = require("pushgate.token_keys")
 
@@ -26,8 +26,9 @@ function _M.load()
     if settings.token_keys ~= "" then
         token_keys.load(settings.token_keys)
     end
+    require("pushgate.engine").get()
     generation.load()
-    redis.load_scripts({ "epoch", "move_epoch", "publish", "delete_channel" })
+    scripts.load({ "epoch", "move_epoch", "publish", "delete_channel" })
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.

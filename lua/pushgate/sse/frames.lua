@@ -6,10 +6,15 @@
 
 local byte = string.byte
 local find = string.find
+local match = string.match
 local sub = string.sub
 
--- The stream's own, as pushgate/event.py has them: no event of somebody else's may look like one.
+-- What only the gateway itself tells a subscriber (reset, error, open), and a job's tombstone.
+-- Nobody may publish an event that looks like one; no frame of the log may look like the first.
 local RESERVED_TYPES = { reset = true, error = true, open = true, gone = true }
+local OWN_TYPES = { reset = true, error = true, open = true }
+-- Four times what the formatter makes at the most (pushgate/frames.py).
+local MOST_BYTES = 1024 * 1024
 
 local _M = {}
 
@@ -54,9 +59,35 @@ function _M.refusal(retry_milliseconds, reason)
         .. "\"}\n\n"
 end
 
+-- Whether text is UTF-8: no stray byte, nothing written longer than it need be, no surrogate.
+local function is_utf8(text)
+    local at = find(text, "[\128-\255]")
+    while at do
+        local first, second = byte(text, at, at + 1)
+        local length = first >= 240 and 4 or first >= 224 and 3 or 2
+        if first < 194 or first > 244 or not second
+            or (first == 224 and second < 160) or (first == 237 and second > 159)
+            or (first == 240 and second < 144) or (first == 244 and second > 143)
+        then
+            return false
+        end
+        for i = at + 1, at + length - 1 do
+            local following = byte(text, i)
+            if not following or following < 128 or following > 191 then
+                return false
+            end
+        end
+        at = find(text, "[\128-\255]", at + length)
+    end
+    return true
+end
+
 -- Whether bytes from the log are one whole block that cannot break out of its place in the stream:
 -- an event's type, one line of data, nothing else. Even "id" alone in a line would be a field.
 function _M.is_frame(text)
+    if #text > MOST_BYTES or OWN_TYPES[match(text, "^event: ([^\n]*)\n") or ""] then
+        return false
+    end
     local type_end = find(text, "\n", 1, true)
     if not type_end or type_end < 9 or sub(text, 1, 7) ~= "event: "
         or sub(text, type_end, type_end + 6) ~= "\ndata: "
@@ -69,6 +100,7 @@ function _M.is_frame(text)
         and byte(text, #text) == 10
         and not find(text, "\r", 1, true)
         and not find(text, "\0", 1, true)
+        and is_utf8(text)
 end
 
 function _M.is_event_type(text)
