@@ -100,6 +100,9 @@ function _M.run()
     end
     limits.admit(identity)
     local ok, err = engine.get().ready()
+    if ok then
+        ok, err = engine.get().has_room(#requested)
+    end
     if not ok then
         return come_back_later(err)
     end

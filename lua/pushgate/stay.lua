@@ -4,6 +4,7 @@
 -- comes back after its own `retry:` and resumes by its cursor.
 
 local config = require("pushgate.config")
+local misses = require("pushgate.misses")
 
 local _M = {}
 
@@ -31,6 +32,9 @@ end
 function _M.reason_to_leave(subscriber)
     if ngx.now() * 1000 >= subscriber.leaves_ms then
         return "age"
+    end
+    if misses.has_missed(subscriber) then
+        return "missed"
     end
     return nil
 end
