@@ -31,12 +31,28 @@ local function whole_number(env, name, default)
     return tonumber(value)
 end
 
+local function text_or(env, name, default)
+    local value = env(name) or ""
+    return value ~= "" and value or default
+end
+
 local function words(text)
     local list = {}
     for word in (text or ""):gmatch("%S+") do
         list[#list + 1] = word
     end
     return list
+end
+
+local function on_or_off(env, name, default)
+    local value = env(name) or ""
+    if value == "" then
+        return default
+    end
+    if value ~= "on" and value ~= "off" then
+        misuse(name, value, "use on or off")
+    end
+    return value == "on"
 end
 
 local function needed(env, name)
@@ -92,6 +108,9 @@ function _M.load(env)
         engine_socket = needed(env, "PUSHGATE_STATE_DIR") .. "/engine.sock",
         public_prefixes = words(env("PUSHGATE_PUBLIC_PREFIXES") or "thread: forum: post:"),
         origins = origins,
+        token_keys = env("PUSHGATE_TOKEN_KEYS") or "",
+        token_audience = text_or(env, "PUSHGATE_TOKEN_AUDIENCE", "pushgate"),
+        cut_at_expiry = on_or_off(env, "PUSHGATE_CUT_AT_EXPIRY", false),
         private_key = env("PUSHGATE_PRIVATE_KEY") or "",
         retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),
         retry_max_ms = whole_number(env, "PUSHGATE_RETRY_MAX_MS", 5000),
@@ -104,6 +123,7 @@ function _M.load(env)
         address_connects_per_second = whole_number(env,
             "PUSHGATE_ADDRESS_CONNECTS_PER_SECOND", 0),
         max_age_seconds = whole_number(env, "PUSHGATE_MAX_AGE_SECONDS", 4 * 3600),
+        poll_seconds = whole_number(env, "PUSHGATE_POLL_SECONDS", 25),
     }
     if new.retry_min_ms > new.retry_max_ms then
         misuse("PUSHGATE_RETRY_MIN_MS", tostring(new.retry_min_ms),

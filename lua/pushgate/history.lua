@@ -30,7 +30,8 @@ local function field(info, name)
     end
 end
 
--- Reads {id, {field, value, ...}}. Returns {ms, seq, names, frame, id}; nil for anything else.
+-- Reads {id, {field, value, ...}}. Returns {ms, seq, names, frame, id}, with `deletes` for an entry
+-- without a frame, which says that its channels were deleted; nil for anything else.
 local function read_entry(raw)
     local fields = type(raw) == "table" and raw[2]
     if type(fields) ~= "table" or fields[1] ~= "channels" or fields[3] ~= "frame" then
@@ -38,13 +39,19 @@ local function read_entry(raw)
     end
     local ms, seq = cursor.parse_id(tostring(raw[1]))
     local names = channels.parse_field(tostring(fields[2]))
-    if not ms or not names or not frames.is_frame(tostring(fields[4])) then
+    local frame = tostring(fields[4])
+    local deletes = frame == ""
+    if not ms or not names or not (deletes or frames.is_frame(frame)) then
         return nil
     end
-    return { id = raw[1], ms = ms, seq = seq, names = names, frame = fields[4] }
+    return { id = raw[1], ms = ms, seq = seq, names = names, frame = frame, deletes = deletes }
 end
 
+-- Whether it is a frame of the channel.
 local function is_of(entry, name)
+    if entry.deletes then
+        return false
+    end
     for i = 1, #entry.names do
         if entry.names[i] == name then
             return true

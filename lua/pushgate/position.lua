@@ -90,6 +90,11 @@ function _M.begin()
     return read("now")
 end
 
+-- How often the two were moved without the entries between having been handed over.
+function _M.jumps()
+    return state:get("jumps") or 0
+end
+
 -- The tail is about to hand over the entry at `position`. Never goes back within an epoch: a new
 -- tail announces again what the last one announced and did not hand over.
 function _M.announce(position)
@@ -106,8 +111,10 @@ function _M.hand_over(position)
     state:set("done", position.text)
 end
 
--- Begins again at `position`, in another epoch.
+-- Begins again at `position`, in another epoch or past entries that nobody will hand over.
 function _M.move(position)
+    -- First, so that whoever has seen the new place knows that it was jumped to.
+    state:incr("jumps", 1, 0)
     state:set("done", position.text)
     state:set("now", position.text)
 end

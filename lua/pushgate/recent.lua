@@ -32,6 +32,11 @@ function _M.note(channel, block)
     end
 end
 
+-- How many frames all channels have had.
+function _M.total()
+    return state:get("sequence") or 0
+end
+
 -- How many frames the channel has had.
 function _M.count(channel)
     local key = "c" .. channel

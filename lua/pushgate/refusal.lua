@@ -2,7 +2,8 @@
 -- words, by which it is counted.
 --
 -- Phase: access. Each ends the request. A browser's EventSource never comes back after anything but
--- 200: a 4xx is for what it must not repeat, a stream that ends at once for what it may.
+-- 200: a 4xx is for what it must not repeat, a stream that ends at once for what it may. Who polls
+-- (ngx.ctx.polls) can read a status, so there it is a 503.
 
 local answer = require("pushgate.answer")
 local counters = require("pushgate.counters")
@@ -19,9 +20,14 @@ end
 -- May be repeated after a time drawn from `least_ms` to `most_ms`, so that not all come at once.
 function _M.for_now(reason, least_ms, most_ms)
     counters.add("refusals:" .. reason)
+    local wait_ms = math.random(least_ms, most_ms)
+    if ngx.ctx.polls then
+        ngx.header["Retry-After"] = math.ceil(wait_ms / 1000)
+        return answer.json(503, ('{"reason":"%s","retry_ms":%d}\n'):format(reason, wait_ms))
+    end
     ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
     ngx.header["X-Accel-Buffering"] = "no"
-    ngx.print(frames.refusal(math.random(least_ms, most_ms), reason))
+    ngx.print(frames.refusal(wait_ms, reason))
     return ngx.exit(ngx.HTTP_OK)
 end
 

@@ -5,6 +5,7 @@
 
 local config = require("pushgate.config")
 local misses = require("pushgate.misses")
+local revocation = require("pushgate.revocation")
 
 local _M = {}
 
@@ -25,12 +26,24 @@ end
 function _M.begin(subscriber, identity)
     subscriber.identity = identity
     subscriber.leaves_ms = end_of_age_ms()
+    if identity and #identity.closed > 0 and config.get().cut_at_expiry then
+        subscriber.expires_ms = identity.ends_at * 1000
+        subscriber.leaves_ms = math.min(subscriber.leaves_ms, subscriber.expires_ms)
+    end
 end
 
 -- Why the subscriber must leave now, one of a few fixed words; nil when it may stay. Asked at every
 -- ping, at every frames.LOOK, and when a frame comes after `leaves_ms`.
 function _M.reason_to_leave(subscriber)
-    if ngx.now() * 1000 >= subscriber.leaves_ms then
+    local identity = subscriber.identity
+    if identity and not revocation.may_stay(identity) then
+        return "revoked"
+    end
+    local now_ms = ngx.now() * 1000
+    if subscriber.expires_ms and now_ms >= subscriber.expires_ms then
+        return "expired"
+    end
+    if now_ms >= subscriber.leaves_ms then
         return "age"
     end
     if misses.has_missed(subscriber) then

@@ -143,6 +143,13 @@ local function resume(subscriber, text, now)
         subscriber.head = head_of_reset("cursor", now)
         return true
     end
+    if asked.epoch == now.epoch and asked.ms == now.ms and asked.seq == now.seq then
+        -- Nothing lies behind it, and nobody need be asked: many come back to a site at rest.
+        move(subscriber, asked)
+        subscriber.head = frames.prologue(retry_ms(), asked.text)
+        counters.add("resumes")
+        return true
+    end
     local found, err = history.after(subscriber.names, asked)
     if not found then
         return nil, err
@@ -180,7 +187,7 @@ function _M.prepare(requested, cursor_text)
         names[i] = channel.name
         counts[i] = recent.count(channel.name)
     end
-    local subscriber = { names = names, counts = counts }
+    local subscriber = { names = names, counts = counts, jumps = position.jumps() }
     local now, err = position.begin()
     if not now then
         return nil, err
@@ -236,19 +243,35 @@ local function append_recent(subscriber, parts, now)
     return true
 end
 
+-- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
+local function leave(reason)
+    counters.add("departures:" .. reason)
+    return "", true
+end
+
 -- The moment at which all channels are registered (see above). `block` is a frame that comes with
 -- it, or anything else. Returns what the subscriber gets, and whether its stream ends with it.
 function _M.begin(subscriber, block)
     subscriber.started = true
-    local parts, now = { subscriber.head }, position.now()
-    if now.epoch ~= subscriber.epoch then
-        reset_epoch(subscriber, now, parts)
+    -- What was revoked since access was asked has been told before this subscriber could hear it.
+    local reason = stay.reason_to_leave(subscriber)
+    if reason then
+        return leave(reason)
     end
-    local ends = not append_recent(subscriber, parts, now)
-    if ends then
-        counters.add("overruns")
+    local parts, ends = { subscriber.head }, subscriber.ends
+    if not ends then
+        local now = position.now()
+        if now.epoch ~= subscriber.epoch then
+            reset_epoch(subscriber, now, parts)
+        elseif position.jumps() ~= subscriber.jumps then
+            ends = true
+        end
+        ends = ends or not append_recent(subscriber, parts, now)
+        if ends then
+            counters.add("overruns")
+        end
     end
-    subscriber.head, subscriber.counts = nil, nil
+    subscriber.head, subscriber.counts, subscriber.ends, subscriber.jumps = nil, nil, nil, nil
     local at = not ends and cursor_of(block)
     if at and at.epoch == subscriber.epoch
         and is_after(at.ms, at.seq, subscriber.ms, subscriber.seq)
@@ -281,12 +304,6 @@ local function epoch_moved(subscriber, now)
     local parts = {}
     reset_epoch(subscriber, now, parts)
     return parts[1]
-end
-
--- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
-local function leave(reason)
-    counters.add("departures:" .. reason)
-    return "", true
 end
 
 -- A comment: the engine's ping, or something the tail tells.

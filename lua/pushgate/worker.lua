@@ -10,6 +10,7 @@ local generation = require("pushgate.generation")
 local leases = require("pushgate.leases")
 local redis = require("pushgate.redis")
 local tail = require("pushgate.tail")
+local token_keys = require("pushgate.token_keys")
 
 ffi.cdef("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, "
     .. "unsigned long d); int getppid(void);")
@@ -21,9 +22,12 @@ local _M = {}
 
 -- In the master, so that a wrong setting or a missing file stops the start.
 function _M.load()
-    config.load()
+    local settings = config.load()
+    if settings.token_keys ~= "" then
+        token_keys.load(settings.token_keys)
+    end
     generation.load()
-    redis.load_scripts({ "epoch", "move_epoch", "publish" })
+    redis.load_scripts({ "epoch", "move_epoch", "publish", "delete_channel" })
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.
