@@ -181,8 +181,10 @@ class Worker:
         while in_flight(self._held.values()) and time.monotonic() < give_up_at:
             self._drained.clear()
             self._drained.wait(WAIT_SECONDS / 10)
+        given_back = sum(greenlet.value or 0 for greenlet in leaving)
         logger.info(
-            "worker %s: stopped, %d jobs given back", self.owner, in_flight(self._held.values())
+            "worker %s: stopped, %d jobs given back, %d left unfinished",
+            *(self.owner, given_back, in_flight(self._held.values())),
         )
 
     def _give_back(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pushgate.channels import check_channel
 from pushgate.cursor import Cursor
-from pushgate.errors import LeaseLost, MarkMoved, QueueFull
+from pushgate.errors import MarkMoved, QueueFull
 from pushgate.event import Event
 from pushgate.frames import Frame
 from pushgate.job_queue import (
@@ -358,8 +358,5 @@ class MemoryJobQueue:
     def _check(self, lease: Lease) -> _Partition:
         if not self.leases.holds(lease):
             self._books["refused"] += 1
-            raise LeaseLost(
-                f"lease {lease.name!r}: {lease.owner} with token {lease.token} does not hold it "
-                "any more; acquire it anew"
-            )
+            raise lease.lost()
         return self._partitions[int(lease.name) if lease.name.isdecimal() else 0]

@@ -7,12 +7,15 @@ local accept = require("pushgate.accept")
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
+local counters = require("pushgate.counters")
 local doors = require("pushgate.doors")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local limits = require("pushgate.limits")
 local polling = require("pushgate.polling")
+local query = require("pushgate.query")
 local refusal = require("pushgate.refusal")
 local stay = require("pushgate.stay")
 local subscribe = require("pushgate.subscribe")
@@ -24,14 +27,19 @@ local ALLOWED = "GET, OPTIONS"
 local AWAY_MIN_MS, AWAY_MAX_MS = 5000, 15000
 -- An old worker, at a reload, takes nobody in; a new one is there already.
 local OLD_MIN_MS, OLD_MAX_MS = 100, 1000
+local CONDITIONS = {
+    { variable = "http_if_match", header = "If-Match" },
+    { variable = "http_if_none_match", header = "If-None-Match" },
+    { variable = "http_if_modified_since", header = "If-Modified-Since" },
+    { variable = "http_if_unmodified_since", header = "If-Unmodified-Since" },
+}
 
 local _M = {}
 
 -- Lets pages of the configured origins read the answer. Other pages get none of these headers.
-local function allow_origin()
-    local origin = ngx.req.get_headers()["Origin"]
+local function allow_origin(origin)
     ngx.header["Vary"] = "Accept, Origin"
-    if type(origin) ~= "string" or not config.get().origins[origin] then
+    if not origin or not config.get().origins[origin] then
         return false
     end
     ngx.header["Access-Control-Allow-Origin"] = origin
@@ -51,18 +59,16 @@ local function preflight(is_allowed)
     return ngx.exit(204)
 end
 
--- The position the client brings along: header before query; nil when there is none.
+-- The position the client brings along: header before query; nil when there is none. nginx joins
+-- several headers with a comma, and that is no position; of several arguments the first counts.
 local function cursor_text()
-    local header = ngx.req.get_headers()["Last-Event-ID"]
-    if type(header) == "table" then
-        header = header[#header]
-    end
-    if type(header) == "string" and header ~= "" then
+    local header = ngx.var.http_last_event_id
+    if header and header ~= "" then
         return header
     end
-    local query = ngx.var.arg_last_event_id
-    if query and query ~= "" then
-        return ngx.unescape_uri(query)
+    local asked = ngx.var.arg_last_event_id
+    if asked and asked ~= "" then
+        return ngx.unescape_uri(asked)
     end
     return nil
 end
@@ -74,6 +80,7 @@ end
 
 -- One address, two locations: who would rather have JSON polls.
 function _M.choose()
+    query.run()
     if ngx.var.uri:sub(1, #PREFIX) == PREFIX
         and accept.prefers_json(ngx.req.get_headers()["Accept"])
     then
@@ -82,16 +89,67 @@ function _M.choose()
     end
 end
 
+-- A stream is sent whole or not at all. nginx would answer a condition with 412 or 304 in the
+-- middle of the module's work, and the worker would crash.
+local function drop_conditions()
+    for i = 1, #CONDITIONS do
+        if ngx.var[CONDITIONS[i].variable] then
+            ngx.req.clear_header(CONDITIONS[i].header)
+        end
+    end
+end
+
+local function has_body()
+    local length = ngx.var.http_content_length
+    return (length and length ~= "0") or ngx.var.http_transfer_encoding
+end
+
+local function come_back_soon()
+    ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
+    return ngx.exit(ngx.HTTP_OK)
+end
+
+-- Hands a subscriber of subscribe.prepare() to the engine, unless its stream ends before it begins.
+local function let_in(subscriber)
+    if subscriber.ends then
+        ngx.print(subscriber.head)
+        return ngx.exit(ngx.HTTP_OK)
+    end
+    local ok, err = engine.get().ready()
+    if not ok then
+        return come_back_later(err)
+    end
+    -- What was waited for may have taken a reload.
+    if not generation.is_current() then
+        return come_back_soon()
+    end
+    ngx.ctx.subscriber = subscriber
+    ok, err = connections.enter(subscriber)
+    if not ok then
+        return come_back_later(err)
+    end
+    engine.get().admit(subscriber)
+end
+
 function _M.run()
-    local is_allowed = allow_origin()
+    local origin = ngx.var.http_origin
+    local is_allowed = allow_origin(origin)
     local polls = ngx.ctx.polls
     local method = ngx.req.get_method()
     if method == "OPTIONS" then
         return preflight(is_allowed)
     end
     if method ~= "GET" then
+        counters.add("refusals:method")
         return answer.method(ALLOWED)
     end
+    if ngx.req.http_version() < 1 then
+        return refusal.for_good(400, "request", "use HTTP/1.1")
+    end
+    if has_body() then
+        return refusal.for_good(413, "size", "a stream is asked for without a body")
+    end
+    drop_conditions()
     -- As it came: nginx' own form has %2F already turned into a slash.
     local path = ngx.var.request_uri:match("^[^?]*")
     if path:sub(1, #PREFIX) ~= PREFIX then
@@ -101,7 +159,8 @@ function _M.run()
     if not requested then
         return refusal.for_good(400, "address", sentence)
     end
-    local identity = doors.open(requested)
+    limits.arrive()
+    local identity = doors.open(requested, origin and not is_allowed)
     if polls then
         ngx.header["Cache-Control"] = "no-store"
     else
@@ -110,18 +169,10 @@ function _M.run()
     end
     -- Polling needs no engine: an old worker can still answer.
     if not polls and not generation.is_current() then
-        ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
-        return ngx.exit(ngx.HTTP_OK)
+        return come_back_soon()
     end
     limits.admit(identity)
-    local subscriber, ok, err
-    if not polls then
-        ok, err = engine.get().ready()
-        if not ok then
-            return come_back_later(err)
-        end
-    end
-    subscriber, err = subscribe.prepare(requested, cursor_text())
+    local subscriber, err = subscribe.prepare(requested, cursor_text())
     if not subscriber then
         return come_back_later(err)
     end
@@ -129,7 +180,7 @@ function _M.run()
     if polls then
         return polling.run(subscriber)
     end
-    engine.get().admit(subscriber)
+    return let_in(subscriber)
 end
 
 return _M

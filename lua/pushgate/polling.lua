@@ -34,12 +34,8 @@ local _M = {}
 -- One block of a stream. Returns {id, event, data}; `event` is nil for an id alone.
 local function read_block(block)
     block = "\n" .. block
-    local lines = {}
-    for line in gmatch(block, "\ndata: ?([^\n]*)") do
-        lines[#lines + 1] = line
-    end
     return { id = match(block, "\nid: ([^\n]+)"), event = match(block, "\nevent: ([^\n]+)"),
-        data = concat(lines, "\n") }
+        data = match(block, "\ndata: ([^\n]*)") }
 end
 
 -- Takes the blocks of a stream up to a reset that has something before it.

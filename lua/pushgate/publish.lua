@@ -12,7 +12,9 @@ local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
 local redis = require("pushgate.redis")
 
-local json = require("cjson.safe")
+-- Takes what a browser takes: no 0x1f, no NaN.
+local json = require("cjson.safe").new()
+json.decode_invalid_numbers(false)
 
 -- As pushgate/log.py and pushgate/job_queue.py have them.
 local HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS = 1000, 3600, 100000, 3600
@@ -69,14 +71,19 @@ local function data_line(body, event_id, names)
     return "{" .. table.concat(fields, ",") .. (rest:sub(1, 1) == "}" and "" or ",") .. rest
 end
 
--- A header that must pass `check`; the default when it is absent; or nil and a sentence.
-local function header(name, check, default)
-    local value = ngx.req.get_headers()[name]
+local TYPE_RULE = "use a-z first, then a-z 0-9 _ . -, at most 64; reset, error, open and gone are "
+    .. "the stream's own"
+local ID_RULE = "use a letter or digit first, then letters, digits, _ . : -, at most 128"
+
+-- A header that must pass `check`, which `rule` says in words; the default when it is absent; or
+-- nil and a sentence. Several of a name nginx joins with a comma, which passes no check.
+local function header(name, check, rule, default)
+    local value = ngx.var["http_" .. name:lower():gsub("-", "_")]
     if value == nil then
         return default
     end
-    if type(value) ~= "string" or not check(value) then
-        return nil, "header " .. name .. ": use a letter or digit, then letters, digits, _ . -"
+    if not check(value) then
+        return nil, "header " .. name .. ": " .. rule
     end
     return value
 end
@@ -85,13 +92,21 @@ local function new_event_id()
     return ("%s%012x%08x"):format("pub", ngx.now() * 1000, math.random(0, 0xffffffff))
 end
 
+-- The address has been decoded as a whole.
+local function as_it_is(text)
+    return text
+end
+
 -- The channels asked for; or nil and a sentence.
 local function channels_asked()
-    local id = ngx.var.arg_id
-    if not id or id == "" then
+    local id = ngx.req.get_uri_args().id
+    if type(id) == "table" then
+        return nil, "several id in the address; name several channels as /pub?id=a/b"
+    end
+    if type(id) ~= "string" or id == "" then
         return nil, "name the channel: /pub?id=<channel>"
     end
-    local requested, sentence = channels.parse_path(id:gsub("%%2[fF]", "/"), ngx.unescape_uri)
+    local requested, sentence = channels.parse_path(id, as_it_is)
     if not requested then
         return nil, sentence
     end
@@ -186,11 +201,11 @@ function _M.run()
         return answer.sentence(400, sentence)
     end
     local event_type, event_id
-    event_type, sentence = header("Event-Type", frames.is_event_type, "published")
+    event_type, sentence = header("Event-Type", frames.is_event_type, TYPE_RULE, "published")
     if not event_type then
         return answer.sentence(400, sentence)
     end
-    event_id, sentence = header("Event-Id", frames.is_event_id, new_event_id())
+    event_id, sentence = header("Event-Id", frames.is_event_id, ID_RULE, new_event_id())
     if not event_id then
         return answer.sentence(400, sentence)
     end

@@ -4,9 +4,10 @@
 -- Shared dict pushgate_recent, bounded, least recently used goes first:
 --   c<channel>        counts the frames of the channel
 --   f<channel> <n>    the n-th one, as it goes out
--- A counter that was thrown out begins again at `sequence` (in pushgate_state), which counts all
--- frames of all channels and so is at least as high as any counter ever was: between() then finds
--- entries missing and says so, and never takes a frame for another.
+-- Both expire when nobody asks for them any more: names that strangers made up cost no lasting
+-- memory. A counter that is gone begins again at `sequence` (in pushgate_state), which counts all
+-- frames of all channels and so is at least as high as any counter ever was: append_since() then
+-- finds entries missing and says so, and never takes a frame for another.
 --
 -- Phases: all.
 
@@ -14,6 +15,8 @@ local recent = ngx.shared.pushgate_recent
 local state = ngx.shared.pushgate_state
 
 local KEEP_SECONDS = 30
+-- Longer than a subscriber takes to come in.
+local COUNT_SECONDS = 120
 -- More than this between two looks is not copied frame by frame: history does it better.
 local MOST = 1000
 
@@ -24,6 +27,7 @@ function _M.note(channel, block)
     local sequence = state:incr("sequence", 1, 0)
     local number = recent:incr("c" .. channel, 1, sequence - 1)
     if number then
+        recent:expire("c" .. channel, COUNT_SECONDS)
         recent:set("f" .. channel .. " " .. number, block, KEEP_SECONDS)
     end
 end
@@ -39,9 +43,11 @@ function _M.count(channel)
     local number = recent:get(key)
     if not number then
         number = state:get("sequence") or 0
-        if not recent:add(key, number) then
+        if not recent:add(key, number, COUNT_SECONDS) then
             number = recent:get(key) or number
         end
+    else
+        recent:expire(key, COUNT_SECONDS)
     end
     return number
 end

@@ -253,23 +253,30 @@ function _M:call(name, ...)
     return without_null(reply)
 end
 
--- Reads new entries of a stream behind `after`, waiting `block_ms` at most.
--- Returns a list of {id, {field, value, ...}}, empty when there are none; or nil and an error.
-function _M:read_stream(key, after, count, block_ms)
+-- Reads new entries of streams, of keys[i] behind after[i], until there is one or `block_ms` have
+-- passed; `count` of each at most.
+-- Returns a table, key -> list of {id, {field, value, ...}}, empty when there are none; or nil and
+-- an error.
+function _M:read_streams(keys, after, count, block_ms)
+    local parameters, entries = {}, {}
+    for i = 1, #keys do
+        parameters[i], parameters[#keys + i] = keys[i], after[i]
+        entries[keys[i]] = {}
+    end
     self.client:set_timeout(block_ms + REPLY_MS)
-    local reply, err = self:call("xread", "COUNT", count, "BLOCK", block_ms, "STREAMS", key, after)
+    local reply, err = self:call("xread", "COUNT", count, "BLOCK", block_ms, "STREAMS",
+        unpack(parameters))
     self.client:set_timeout(REPLY_MS)
     if err then
         return nil, err
     end
-    if not reply then
-        return {}
+    for _, stream in ipairs(reply or {}) do
+        if type(stream) ~= "table" or not entries[stream[1]] or type(stream[2]) ~= "table" then
+            return nil, "the reply is not of the streams that were asked for"
+        end
+        entries[stream[1]] = stream[2]
     end
-    local stream = reply[1]
-    if type(stream) ~= "table" or stream[1] ~= key or type(stream[2]) ~= "table" then
-        return nil, "the reply is not of the stream that was asked for"
-    end
-    return stream[2]
+    return entries
 end
 
 -- Returns the replies to MULTI, to each command and to EXEC; or what send_where_it_belongs() says.

@@ -179,8 +179,8 @@ end
 
 -- Prepares a subscription. `requested` is a list of {name, backlog}; `cursor_text` is what the
 -- client brought along, or nil.
--- Returns a subscriber, whose `names` are its channels; or nil and an error (the client may come
--- back).
+-- Returns a subscriber, whose `names` are its channels; one that `ends` gets its `head` and no
+-- more. Or nil and an error (the client may come back).
 function _M.prepare(requested, cursor_text)
     generation.settle()
     local names, counts = {}, {}
@@ -244,10 +244,21 @@ local function append_recent(subscriber, parts, now)
     return true
 end
 
+-- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
+local function leave(reason)
+    counters.add("departures:" .. reason)
+    return "", true
+end
+
 -- The moment at which all channels are registered (see above). `block` is a frame that comes with
 -- it, or anything else. Returns what the subscriber gets, and whether its stream ends with it.
 function _M.begin(subscriber, block)
     subscriber.started = true
+    -- What was revoked since access was asked has been told before this subscriber could hear it.
+    local reason = stay.reason_to_leave(subscriber)
+    if reason then
+        return leave(reason)
+    end
     local parts, ends = { subscriber.head }, subscriber.ends
     if not ends then
         local now = position.now()
@@ -294,12 +305,6 @@ local function epoch_moved(subscriber, now)
     local parts = {}
     reset_epoch(subscriber, now, parts)
     return parts[1]
-end
-
--- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
-local function leave(reason)
-    counters.add("departures:" .. reason)
-    return "", true
 end
 
 -- A comment: the engine's ping, or something the tail tells.

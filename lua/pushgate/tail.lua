@@ -20,6 +20,7 @@ local history = require("pushgate.history")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
 local redis = require("pushgate.redis")
+local revocation = require("pushgate.revocation")
 
 local sleep = ngx.sleep
 local state = ngx.shared.pushgate_state
@@ -29,6 +30,8 @@ local TRY_LEASE_SECONDS = 0.5
 local BLOCK_MS = 1000
 local COUNT = 500
 local LOOK_SECONDS = 5
+-- Open streams are told of revocations this often at the most.
+local TELL_SECONDS = 1
 -- A timer's memory is given back when it ends; then the next one begins.
 local RUN_SECONDS = 60
 local BACKOFF_MIN_SECONDS, BACKOFF_MAX_SECONDS = 0.05, 2
@@ -192,6 +195,13 @@ local function look(run, connection)
             position.move(found)
         end
     end
+    if revocation.is_followed() then
+        local ok
+        ok, err = revocation.look(connection)
+        if not ok then
+            return nil, err
+        end
+    end
     run.looked_at = ngx.now()
     return true
 end
@@ -209,6 +219,44 @@ local function tell_what_is_untold(run)
     end
     state:delete("tail:untold")
     return true
+end
+
+-- Tells open streams of revocations. Returns for how long the log may be waited for; or nil and an
+-- error.
+local function tell_revoked(run)
+    if not revocation.is_untold() then
+        return BLOCK_MS
+    end
+    local wait_ms = (run.told_at + TELL_SECONDS - ngx.now()) * 1000
+    if wait_ms >= 1 then
+        return math.min(BLOCK_MS, math.ceil(wait_ms))
+    end
+    -- First, so that an entry of this moment is told of again.
+    revocation.set_untold(false)
+    run.told_at = ngx.now()
+    local ok, err = tell_all(run, frames.LOOK)
+    if not ok then
+        revocation.set_untold(true)
+        return nil, err
+    end
+    return BLOCK_MS
+end
+
+-- Reads the log, and the revocations beside it. Returns the log's entries; or nil and an error.
+local function read(connection, done, wait_ms)
+    local log, revoked = config.get().keys.log, config.get().keys.revoked
+    local streams, after = { log }, { cursor.entry_id(done) }
+    if revocation.is_followed() then
+        streams[2], after[2] = revoked, revocation.position()
+    end
+    local found, err = connection:read_streams(streams, after, COUNT, wait_ms)
+    if not found then
+        return nil, err
+    end
+    if found[revoked] then
+        revocation.take(found[revoked])
+    end
+    return found[log]
 end
 
 -- Reads what the log gave. Returns entries as the engine takes them, without the malformed ones.
@@ -312,10 +360,15 @@ local function turn(run, connection)
     if not ok then
         return nil, err
     end
+    local wait_ms
+    wait_ms, err = tell_revoked(run)
+    if not wait_ms then
+        return nil, err
+    end
     local done = position.done()
     local moves = connection.moves
     local raw
-    raw, err = connection:read_stream(config.get().keys.log, cursor.entry_id(done), COUNT, BLOCK_MS)
+    raw, err = read(connection, done, wait_ms)
     if not raw then
         return nil, err
     end
@@ -377,7 +430,7 @@ local function run(premature)
     if premature then
         return
     end
-    local this = { failures = 0, looked_at = 0, ends_at = ngx.now() + RUN_SECONDS }
+    local this = { failures = 0, looked_at = 0, told_at = 0, ends_at = ngx.now() + RUN_SECONDS }
     while not exiting() and ngx.now() < this.ends_at do
         if is_tail() then
             local ok, err = pcall(follow, this)

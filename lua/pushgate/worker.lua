@@ -5,9 +5,12 @@
 local ffi = require("ffi")
 
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
 local generation = require("pushgate.generation")
+local leases = require("pushgate.leases")
 local scripts = require("pushgate.scripts")
 local tail = require("pushgate.tail")
+local token_keys = require("pushgate.token_keys")
 
 ffi.cdef("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, "
     .. "unsigned long d); int getppid(void);")
@@ -19,7 +22,10 @@ local _M = {}
 
 -- In the master, so that a wrong setting or a missing file stops the start.
 function _M.load()
-    config.load()
+    local settings = config.load()
+    if settings.token_keys ~= "" then
+        token_keys.load(settings.token_keys)
+    end
     generation.load()
     scripts.load({ "epoch", "move_epoch", "publish", "delete_channel" })
 end
@@ -37,6 +43,8 @@ function _M.start()
     die_with_master()
     generation.start()
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
+    leases.start()
+    connections.start()
     tail.start()
 end
 

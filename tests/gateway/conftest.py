@@ -21,6 +21,7 @@ from stack.gateway import Gateway, GatewaySettings
 from stack.platform import Platform
 from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
+from tests.gateway.tokens import Signer
 
 ENGINES = ("push_stream",)
 """All tests of this folder hold for each of them."""
@@ -230,6 +231,40 @@ def gateway(
         shared.stop()
 
 
+@pytest.fixture(scope="session")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    """Signs the tokens that `guarded_gateway` takes."""
+    made = Signer(tmp_path_factory.mktemp("keys") / "keys.json")
+    made.write()
+    return made
+
+
+@pytest.fixture(scope="session")
+def guarded_gateway(
+    engine: str,
+    redis_server: RedisServer,
+    signer: Signer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Gateway]:
+    """A gateway that takes tokens, for all tests that leave it and its keys as they are."""
+    settings = GatewaySettings(
+        listen=f"127.0.0.1:{free_port()}",
+        redis_url=redis_server.url,
+        namespace=f"guarded-{uuid.uuid4().hex[:8]}",
+        origins=(ORIGIN,),
+        workers="2",
+        engine=engine,
+        token_keys=signer.path,
+        more={"PUSHGATE_RETRY_MIN_MS": "50", "PUSHGATE_RETRY_MAX_MS": "100"},
+    )
+    shared = Gateway(Platform.find(), tmp_path_factory.mktemp("guarded"), settings)
+    shared.start()
+    try:
+        yield shared
+    finally:
+        shared.stop()
+
+
 @pytest.fixture
 def log(gateway: Gateway) -> LogWriter:
     """Appends to the shared gateway's log."""
@@ -243,6 +278,7 @@ def channel() -> str:
 
 
 Subscribe = Callable[..., Subscriber]
+SubscriberOf = Callable[..., Subscriber]
 
 
 @pytest.fixture
@@ -310,3 +346,31 @@ def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
     finally:
         own.stop()
         server.stop()
+
+
+GatewayWith = Callable[..., Gateway]
+
+
+@pytest.fixture
+def gateway_with(
+    engine: str, redis_server: RedisServer, tmp_path: Path
+) -> Iterator[Callable[..., Gateway]]:
+    """Starts gateways of a test's own on the shared Redis: `gateway_with(PUSHGATE_...="...")`."""
+    started: list[Gateway] = []
+
+    def start(**more: str) -> Gateway:
+        settings = GatewaySettings(
+            listen=f"127.0.0.1:{free_port()}",
+            redis_url=redis_server.url,
+            namespace=f"gateway-{uuid.uuid4().hex[:8]}",
+            workers="2",
+            engine=engine,
+            more=more,
+        )
+        started.append(Gateway(Platform.find(), tmp_path / f"gateway{len(started)}", settings))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for gateway in started:
+        gateway.stop()

@@ -50,7 +50,9 @@ class Publisher(threading.Thread):
 class Wanderer(threading.Thread):
     """One subscriber that does not stay for long."""
 
-    def __init__(self, own: OwnGateway, seed: int, *, stays: bool = False) -> None:
+    def __init__(
+        self, own: OwnGateway, seed: int, *, stays: bool = False, patience: float = 90
+    ) -> None:
         super().__init__(daemon=True)
         self._random = random.Random(seed)
         self.channels = self._random.sample(CHANNELS, self._random.choice((1, 1, 2, 3)))
@@ -62,7 +64,7 @@ class Wanderer(threading.Thread):
         self.events: list[ReceivedEvent] = []
         self.errors: list[ReceivedEvent] = []
         self.connects = 0
-        self.give_up_at = time.monotonic() + 90
+        self.give_up_at = time.monotonic() + patience
 
     def run(self) -> None:
         """Connects again and again until the last frame is there."""
@@ -138,6 +140,7 @@ class Crowd:
         batch: frames are published in batches of 1 to this many.
         pause_seconds: the publisher waits this long between two batches.
         stays: subscribers leave only when their connection breaks.
+        patience: subscribers give up after this many seconds.
     """
 
     def __init__(
@@ -150,10 +153,13 @@ class Crowd:
         pause_seconds: float = 0,
         stays: bool = False,
         pollers: int = 0,
+        patience: float = 90,
     ) -> None:
         self.own = own
         self.publisher = Publisher(own.log, seed, batch, pause_seconds)
-        self.wanderers = [Wanderer(own, seed + 1 + n, stays=stays) for n in range(size)]
+        self.wanderers = [
+            Wanderer(own, seed + 1 + n, stays=stays, patience=patience) for n in range(size)
+        ]
         pollers_of_crowd = [Poller(own, seed + 101 + n) for n in range(pollers)]
         self.everybody: list[Wanderer | Poller] = [*self.wanderers, *pollers_of_crowd]
 

@@ -83,6 +83,7 @@ def test_only_the_modules_used_are_loaded(tmp_path: Path) -> None:
         ("PUSHGATE_MODULE_DIR", "", "PUSHGATE_MODULE_DIR is not set"),
         ("PUSHGATE_ENGINE", "steam", "use push_stream"),
         ("PUSHGATE_ENGINE", "../http", "use push_stream"),
+        ("PUSHGATE_TRUSTED_PROXIES", "10.0.0.1 some; more", "write addresses or networks"),
         ("PUSHGATE_PRIVATE_LISTEN", "127.0.0.1:9", "needs a PUSHGATE_PRIVATE_KEY"),
     ],
 )
@@ -103,6 +104,7 @@ def test_rendering_refuses_what_cannot_work(
         ("PUSHGATE_ORIGINS", "http://site.example/path"),
         ("PUSHGATE_RETRY_MIN_MS", "soon"),
         ("PUSHGATE_RETRY_MIN_MS", "9000"),
+        ("PUSHGATE_MAX_STREAMS", "-1"),
         ("PUSHGATE_SCRIPTS_DIR", "/nowhere"),
     ],
 )

@@ -113,6 +113,11 @@ def test_an_empty_object_is_a_frame(gateway: Gateway, subscribe: Subscribe, chan
         '{"a": "b\\\nc"}',
         b'{"a": "\xff"}',
         "data: {}",
+        '{"a": NaN}',
+        '{"a": 0x1f}',
+        '{"a": 1.}',
+        '{"a": -.5}',
+        '{"a": "\\ud800"}',
     ],
 )
 def test_what_is_not_a_json_object_is_refused(

@@ -136,11 +136,11 @@ class Here:
     def __init__(self, pipelines: Pipelines) -> None:
         self._pipelines = pipelines
 
-    def run(self, event: Event) -> tuple[Frame, ...]:
+    def run(self, event: Event, seconds: float) -> tuple[Frame, ...]:
         """See `Sandbox.run`."""
         return self._pipelines.for_type(event.type).run(event)
 
-    def gone(self, event: Event) -> tuple[Frame, ...]:
+    def gone(self, event: Event, seconds: float) -> tuple[Frame, ...]:
         """See `Sandbox.gone`."""
         return self._pipelines.for_type(event.type).gone(event)
 

@@ -6,13 +6,14 @@
 
 local byte = string.byte
 local find = string.find
-local match = string.match
 local sub = string.sub
 
 -- Four times what the formatter makes at the most (pushgate/frames.py).
 local MOST_BYTES = 1024 * 1024
--- What the gateway itself tells a subscriber; no frame of the log may look like it.
-local OWN_TYPES = { reset = true, error = true, open = true }
+-- The stream's own, as pushgate/event.py has them: no event of somebody else's may look like one.
+local RESERVED_TYPES = { reset = true, error = true, open = true, gone = true }
+-- Of those a frame of the log may have but the last: it stands for an event given up.
+local TOMBSTONE = "gone"
 
 local _M = {}
 
@@ -80,23 +81,31 @@ local function is_utf8(text)
     return true
 end
 
--- Whether bytes from the log are one whole block that cannot break out of its place in the stream.
+-- Whether bytes from the log are one whole block that cannot break out of its place in the stream:
+-- an event's type that is not the gateway's own, one line of data in UTF-8, nothing else. Even "id"
+-- alone in a line would be a field.
 function _M.is_frame(text)
-    if #text > MOST_BYTES or OWN_TYPES[match(text, "^event: ([^\n]*)\n") or ""]
-        or find(text, "\nevent[:\n]") or not is_utf8(text)
+    local type_end = find(text, "\n", 1, true)
+    if not type_end or type_end < 9 or sub(text, 1, 7) ~= "event: "
+        or sub(text, type_end, type_end + 6) ~= "\ndata: "
     then
         return false
     end
-    return sub(text, 1, 7) == "event: "
-        and find(text, "\n\n", 1, true) == #text - 1
-        and find(text, "\ndata: ", 1, true) ~= nil
-        and not find(text, "[\r%z]")
-        and not find(text, "\nid:", 1, true)
-        and not find(text, "\nretry:", 1, true)
+    local event_type = sub(text, 8, type_end - 1)
+    if #text > MOST_BYTES or (RESERVED_TYPES[event_type] and event_type ~= TOMBSTONE) then
+        return false
+    end
+    local data_end = find(text, "\n", type_end + 1, true)
+    return data_end ~= nil
+        and data_end == #text - 1
+        and byte(text, #text) == 10
+        and not find(text, "\r", 1, true)
+        and not find(text, "\0", 1, true)
+        and is_utf8(text)
 end
 
 function _M.is_event_type(text)
-    return #text <= 64 and find(text, "^[a-z][a-z0-9_.-]*$") ~= nil
+    return #text <= 64 and find(text, "^[a-z][a-z0-9_.-]*$") ~= nil and not RESERVED_TYPES[text]
 end
 
 function _M.is_event_id(text)
@@ -108,10 +117,11 @@ function _M.of_event(event_type, json_line)
 end
 
 -- Makes one line of JSON text: control characters between tokens become spaces. JSON allows none
--- inside a string, so there they are an error. Returns the line; or nil and one sentence.
+-- inside a string, so there they are an error; and no "1." or "-.5", which our JSON reader takes
+-- and a browser's does not. Returns the line; or nil and one sentence.
 function _M.one_line(json)
     local parts, from, inside = {}, 1, false
-    local at = find(json, "[%c\"\\]")
+    local at = find(json, "[%c\"\\.]")
     while at do
         local char = byte(json, at)
         local following = at + 1
@@ -119,6 +129,10 @@ function _M.one_line(json)
             inside = not inside
         elseif char == 92 then
             following = inside and at + 2 or following
+        elseif char == 46 then
+            if not inside and not find(json, "^%d%.%d", at - 1) then
+                return nil, "a number has a dot without a digit on both sides"
+            end
         elseif char ~= 127 then
             if inside then
                 return nil, "a string holds a raw control character; write it as an escape"
@@ -127,7 +141,7 @@ function _M.one_line(json)
             parts[#parts + 1] = " "
             from = following
         end
-        at = find(json, "[%c\"\\]", following)
+        at = find(json, "[%c\"\\.]", following)
     end
     parts[#parts + 1] = sub(json, from)
     return table.concat(parts)
