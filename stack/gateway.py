@@ -136,7 +136,8 @@ class Gateway:
 
     def launch(self) -> None:
         """Start nginx without waiting for Redis."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        # Who may enter it may publish.
+        self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._process.start()
 
     def wait_until_ready(self, deadline_seconds: float = 15) -> None:

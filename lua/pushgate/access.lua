@@ -27,12 +27,6 @@ local ALLOWED = "GET, OPTIONS"
 local AWAY_MIN_MS, AWAY_MAX_MS = 5000, 15000
 -- An old worker, at a reload, takes nobody in; a new one is there already.
 local OLD_MIN_MS, OLD_MAX_MS = 100, 1000
-local CONDITIONS = {
-    { variable = "http_if_match", header = "If-Match" },
-    { variable = "http_if_none_match", header = "If-None-Match" },
-    { variable = "http_if_modified_since", header = "If-Modified-Since" },
-    { variable = "http_if_unmodified_since", header = "If-Unmodified-Since" },
-}
 
 local _M = {}
 
@@ -89,16 +83,6 @@ function _M.choose()
     end
 end
 
--- A stream is sent whole or not at all. nginx would answer a condition with 412 or 304 in the
--- middle of the module's work, and the worker would crash.
-local function drop_conditions()
-    for i = 1, #CONDITIONS do
-        if ngx.var[CONDITIONS[i].variable] then
-            ngx.req.clear_header(CONDITIONS[i].header)
-        end
-    end
-end
-
 local function has_body()
     local length = ngx.var.http_content_length
     return (length and length ~= "0") or ngx.var.http_transfer_encoding
@@ -149,7 +133,7 @@ function _M.run()
     if has_body() then
         return refusal.for_good(413, "size", "a stream is asked for without a body")
     end
-    drop_conditions()
+    answer.drop_conditions()
     -- As it came: nginx' own form has %2F already turned into a slash.
     local path = ngx.var.request_uri:match("^[^?]*")
     if path:sub(1, #PREFIX) ~= PREFIX then

@@ -12,6 +12,9 @@
 -- The client sees a broken connection after whole frames it had, comes back, and resumes by its
 -- cursor. A subscriber who takes everything costs a look at one byte a second.
 --
+-- Each also gets TCP_NODELAY, which nginx sets only for a connection it keeps: a frame must not
+-- wait until the one before it is acknowledged.
+--
 -- A stream that has ended is closed by its client. One that is not is shut down at the next look.
 --
 -- The byte is `buffered` of nginx' own ngx_connection_t, which no API shows. Its place is proved in
@@ -64,11 +67,13 @@ local LIMIT_SECONDS = 5
 local WRITE_BUFFERED = 0x10
 local POLLOUT = 4
 local SOL_SOCKET, SO_LINGER, SHUT_RDWR = 1, 13, 2
+local IPPROTO_TCP, TCP_NODELAY = 6, 1
 
 local connection_type = ffi.typeof("pushgate_connection_t *")
 local request_type = ffi.typeof("pushgate_request_t *")
 local linger = ffi.new("pushgate_linger_t", 1, 0)
 local polled = ffi.new("pushgate_poll_t")
+local yes = ffi.new("int[1]", 1)
 
 local _M = {}
 
@@ -98,6 +103,7 @@ function _M.enter(subscriber)
             return nil, err
         end
     end
+    C.setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, yes, ffi.sizeof(yes))
     count = count + 1
     subscriber.place = count
     subscribers[count] = subscriber

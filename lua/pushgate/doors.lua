@@ -14,8 +14,8 @@ local revocation = require("pushgate.revocation")
 local token = require("pushgate.token")
 local token_keys = require("pushgate.token_keys")
 
--- The revocations are read as soon as the gateway has found Redis.
-local AWAY_MIN_MS, AWAY_MAX_MS = 1000, 5000
+-- The revocations are read as soon as the gateway has found Redis. As in access.lua.
+local AWAY_MIN_MS, AWAY_MAX_MS = 5000, 15000
 -- Verified tokens of this worker, so that who comes back costs no signature check.
 local KEPT = 4000
 

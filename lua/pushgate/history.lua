@@ -1,14 +1,15 @@
 -- What the channels' histories in Redis hold after a cursor, or last.
 --
 -- Phases: access. One MULTI/EXEC a page, so that what is read and what has been cut off are of one
--- moment: a cut can neither hide behind a read nor make a reset that is not needed.
+-- moment: a cut can neither hide behind a read nor make a reset that is not needed. It is shared
+-- with other requests (reads.lua), and so are the entries that are read of its replies.
 
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
 local cursor = require("pushgate.cursor")
 local frames = require("pushgate.sse.frames")
 local garbage = require("pushgate.garbage")
-local redis = require("pushgate.redis")
+local reads = require("pushgate.reads")
 
 local is_after = cursor.is_after
 local tonumber = tonumber
@@ -16,8 +17,9 @@ local tonumber = tonumber
 -- A history's key expires this long after the last append.
 local KEEP_SECONDS = 3600
 local PAGE = 64
--- More than this in one answer is sent in parts; the client resumes for the next.
-local MOST_BYTES = 1024 * 1024
+-- More than this in one answer is sent in parts; the client resumes for the next. What a stream
+-- begins with stays in its request's memory until it ends.
+local MOST_BYTES = 256 * 1024
 local MOST_PAGES = 200
 
 local _M = {}
@@ -46,6 +48,17 @@ local function read_entry(raw)
         return nil
     end
     return { id = raw[1], ms = ms, seq = seq, names = names, frame = frame, deletes = deletes }
+end
+
+-- The same of an entry that several requests have been given: it is read once.
+local function read_shared(raw)
+    if type(raw) ~= "table" then
+        return nil
+    end
+    if raw.entry == nil then
+        raw.entry = read_entry(raw) or false
+    end
+    return raw.entry
 end
 
 -- Whether it is a frame of the channel.
@@ -109,9 +122,9 @@ end
 
 -- A cursor older than any history is kept may still be good: when nothing came after it, or when
 -- what came first after it is young. Returns true or false; or nil and an error.
-local function log_reaches_back(connection, position, oldest_ms)
+local function log_reaches_back(position, oldest_ms)
     local log = config.get().keys.log
-    local replies, err = connection:together({
+    local replies, err = reads.together({
         { "xinfo", "STREAM", log },
         { "xrange", log, "(" .. cursor.entry_id(position), "+", "COUNT", 1 },
     })
@@ -138,7 +151,7 @@ end
 -- Those that had no more are read again as well: all channels are read to their ends only when they
 -- are so at one moment, for the newest frame of one says nothing of another's a page ago.
 -- Returns the reason of a reset, or ""; or nil and an error.
-local function read_page(connection, position, pages)
+local function read_page(position, pages)
     local keys = config.get().keys
     local commands = { { "get", keys.epoch }, { "time" } }
     for _, page in ipairs(pages) do
@@ -146,7 +159,7 @@ local function read_page(connection, position, pages)
         commands[#commands + 1] = { "xrange", key, "(" .. page.from, "+", "COUNT", PAGE }
         commands[#commands + 1] = { "xinfo", "STREAM", key }
     end
-    local replies, err = connection:together(commands)
+    local replies, err = reads.together(commands)
     if not replies then
         return nil, err
     end
@@ -158,7 +171,7 @@ local function read_page(connection, position, pages)
     end
     local oldest_ms = (tonumber(replies[2][1]) - KEEP_SECONDS) * 1000
     if position.ms < oldest_ms then
-        local reaches, why = log_reaches_back(connection, position, oldest_ms)
+        local reaches, why = log_reaches_back(position, oldest_ms)
         if reaches == nil then
             return nil, why
         end
@@ -184,7 +197,7 @@ local function read_page(connection, position, pages)
             end
             page.more = #raw == PAGE
             for _, raw_entry in ipairs(raw) do
-                local entry = read_entry(raw_entry)
+                local entry = read_shared(raw_entry)
                 if not entry then
                     garbage.pass_over("histories", "an entry in the history of " .. page.name)
                 elseif is_of(entry, page.name) then
@@ -202,84 +215,97 @@ local function read_page(connection, position, pages)
     return ""
 end
 
--- The frames of `names` after `position`, in the log's order, each once.
--- Returns {entries, more, reset}: `reset` is a reason, `more` says that it was too much for one
--- answer and where the last entry is the cursor for the rest; or nil and an error.
-function _M.after(names, position)
+local function after(names, position)
     local pages = {}
     for i = 1, #names do
         pages[i] = { name = names[i], from = cursor.entry_id(position), entries = {}, more = true,
             bytes = 0 }
     end
-    return redis.with(function(connection)
-        local more, rounds = true, 0
-        while more do
-            local reset, err = read_page(connection, position, pages)
-            if not reset then
-                return nil, err
-            end
-            if reset ~= "" then
-                return { entries = {}, reset = reset }
-            end
-            local bytes = 0
-            more = false
-            for _, page in ipairs(pages) do
-                bytes = bytes + page.bytes
-                more = more or page.more
-            end
-            rounds = rounds + 1
-            if bytes > MOST_BYTES or rounds == MOST_PAGES then
-                break
-            end
+    local more, rounds = true, 0
+    while more do
+        local reset, err = read_page(position, pages)
+        if not reset then
+            return nil, err
         end
-        -- What lies behind the end of a channel not read to its end has gaps.
-        local all, end_ms, end_seq = {}, math.huge, 0
+        if reset ~= "" then
+            return { entries = {}, reset = reset }
+        end
+        local bytes = 0
+        more = false
         for _, page in ipairs(pages) do
-            for _, entry in ipairs(page.entries) do
-                all[#all + 1] = entry
-            end
-            if page.more then
-                local ms, seq = cursor.parse_id(page.from)
-                if is_after(end_ms, end_seq, ms, seq) then
-                    end_ms, end_seq = ms, seq
-                end
+            bytes = bytes + page.bytes
+            more = more or page.more
+        end
+        rounds = rounds + 1
+        if bytes > MOST_BYTES or rounds == MOST_PAGES then
+            break
+        end
+    end
+    -- What lies behind the end of a channel not read to its end has gaps.
+    local all, end_ms, end_seq = {}, math.huge, 0
+    for _, page in ipairs(pages) do
+        for _, entry in ipairs(page.entries) do
+            all[#all + 1] = entry
+        end
+        if page.more then
+            local ms, seq = cursor.parse_id(page.from)
+            if is_after(end_ms, end_seq, ms, seq) then
+                end_ms, end_seq = ms, seq
             end
         end
-        local merged = merge(all)
-        while #merged > 0
-            and is_after(merged[#merged].ms, merged[#merged].seq, end_ms, end_seq)
-        do
-            merged[#merged] = nil
-        end
-        return { entries = merged, more = more }
-    end)
+    end
+    local merged = merge(all)
+    while #merged > 0
+        and is_after(merged[#merged].ms, merged[#merged].seq, end_ms, end_seq)
+    do
+        merged[#merged] = nil
+    end
+    return { entries = merged, more = more }
 end
 
--- The last `backlog` frames of each of `requested` ({name, backlog}) up to `position`.
--- Returns {entries}; or nil and an error.
-function _M.last(requested, position)
+local function backlog(requested, position)
     local keys = config.get().keys
     local commands = {}
     for _, channel in ipairs(requested) do
         commands[#commands + 1] = { "xrevrange", keys:channel(channel.name),
             cursor.entry_id(position), "-", "COUNT", channel.backlog }
     end
-    return redis.with(function(connection)
-        local replies, err = connection:together(commands)
-        if not replies then
-            return nil, err
-        end
-        local all = {}
-        for i, channel in ipairs(requested) do
-            for _, raw in ipairs(replies[i]) do
-                local entry = read_entry(raw)
-                if entry and is_of(entry, channel.name) then
-                    all[#all + 1] = entry
-                end
+    local replies, err = reads.together(commands)
+    if not replies then
+        return nil, err
+    end
+    local all = {}
+    for i, channel in ipairs(requested) do
+        for _, raw in ipairs(replies[i]) do
+            local entry = read_shared(raw)
+            if entry and is_of(entry, channel.name) then
+                all[#all + 1] = entry
             end
         end
-        return { entries = merge(all) }
-    end)
+    end
+    return { entries = merge(all) }
+end
+
+-- What Redis answers is data from outside: whatever it is, it fails one request alone.
+local function with_care(read, ...)
+    local done, result, err = pcall(read, ...)
+    if not done then
+        return nil, "could not use the reply: " .. tostring(result)
+    end
+    return result, err
+end
+
+-- The frames of `names` after `position`, in the log's order, each once.
+-- Returns {entries, more, reset}: `reset` is a reason, `more` says that it was too much for one
+-- answer and where the last entry is the cursor for the rest; or nil and an error.
+function _M.after(names, position)
+    return with_care(after, names, position)
+end
+
+-- The last `backlog` frames of each of `requested` ({name, backlog}) up to `position`.
+-- Returns {entries}; or nil and an error.
+function _M.last(requested, position)
+    return with_care(backlog, requested, position)
 end
 
 _M.read_entry = read_entry

@@ -27,7 +27,8 @@ local ADVICE_MIN_MS, ADVICE_MAX_MS = 5000, 15000
 
 function _M.run()
     local status = ngx.status
-    ngx.req.discard_body()
+    -- Raises when the body is broken, or its sender gone; then it is nobody's next request either.
+    pcall(ngx.req.discard_body)
     if ngx.var.args == "plain" then
         return refusal.for_good(400, "request", PLAIN)
     end
@@ -43,6 +44,7 @@ function _M.run()
     end
     -- A browser never comes back after a status of 5xx, but its next try may well succeed.
     if (ngx.var.request_uri or ""):find("^/sub/") then
+        ngx.status = ngx.HTTP_OK
         return refusal.for_now("trouble", ADVICE_MIN_MS, ADVICE_MAX_MS)
     end
     return refusal.for_good(status, "trouble", TROUBLE)

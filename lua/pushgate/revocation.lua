@@ -6,11 +6,12 @@
 --   u<sub>      tokens of this user made before this (ms since 1970) are void
 --   c<channel>  the same for this channel, or for all under `prefix:*`
 -- pushgate_state:
---   revoked:at       the last entry read
---   revoked:known    the stream has been read to its end once
---   revoked:version  grows with each entry: who has seen it need not look again
---   revoked:untold   open streams have not been told yet
---   revoked:floor    what did not fit: tokens made before this are void, whosever they are
+--   revoked:at         the last entry read
+--   revoked:known      the stream has been read to its end
+--   revoked:misplaced  something else stands in its place, and that was said
+--   revoked:version    grows with each entry: who has seen it need not look again
+--   revoked:untold     open streams have not been told yet
+--   revoked:floor      what did not fit: tokens made before this are void, whosever they are
 --
 -- Phases: refuses() access, may_stay() wherever the engine sends from, the rest the tail's timer.
 
@@ -40,7 +41,7 @@ function _M.position()
     return state:get("revoked:at") or START
 end
 
--- Whether the stream has been read to its end once: before that no token may be trusted.
+-- Whether the stream has been read to its end: before that no token may be trusted.
 function _M.is_known()
     return state:get("revoked:known") == true
 end
@@ -57,10 +58,16 @@ local function note(key, before_ms)
         return
     end
     local ok, err = revoked:safe_set(key, before_ms, lives_ms / 1000)
-    if not ok then
-        ngx.log(ngx.ERR, "a revocation does not fit (", err, "): every token made before it is "
-            .. "void; revoke prefix:* instead of many users")
-        state:set("revoked:floor", math.max(before_ms, state:get("revoked:floor") or 0))
+    if ok then
+        return
+    end
+    local floor = state:get("revoked:floor")
+    if not floor then
+        ngx.log(ngx.ERR, "revocations do not fit (", err, "): every token made before the last of "
+            .. "them is void; revoke prefix:* instead of many users")
+    end
+    if before_ms > (floor or 0) then
+        state:set("revoked:floor", before_ms, lives_ms / 1000)
     end
 end
 
@@ -138,9 +145,9 @@ local function reaches(connection, position)
     return ms ~= nil and last_ms ~= nil and not cursor.is_after(ms, seq, last_ms, last_seq)
 end
 
--- Reads on to the stream's end, from its start when it is not the one that was followed. What was
--- void stays void. Returns true; or nil and an error.
-function _M.look(connection)
+-- Reads on to the stream's end, from its start when it is not the one that was followed.
+-- Returns true; or nil and an error.
+local function read_on(connection)
     local position = _M.position()
     if position ~= START then
         local same, err = reaches(connection, position)
@@ -161,7 +168,23 @@ function _M.look(connection)
         end
         _M.take(entries)
     until #entries < PAGE
-    state:set("revoked:known", true)
+    return true
+end
+
+-- Reads the stream to its end. What was void stays void. When something else is in its place no
+-- token is trusted, and frames go on. Returns true; or nil and an error.
+function _M.look(connection)
+    local ok, err = read_on(connection)
+    if not ok and not find(err or "", "^WRONGTYPE") then
+        return nil, err
+    end
+    if ok then
+        state:delete("revoked:misplaced")
+    elseif state:add("revoked:misplaced", true) then
+        ngx.log(ngx.ERR, "no token is taken: the key ", config.get().keys.revoked,
+            " in Redis is no stream; delete it")
+    end
+    state:set("revoked:known", ok or false)
     return true
 end
 

@@ -85,7 +85,9 @@ end
 local function append_history(parts, entries, subscriber, epoch)
     for i = 1, #entries do
         local entry = entries[i]
-        parts[#parts + 1] = frames.with_id(epoch .. "." .. entry.id, entry.frame)
+        -- Other subscribers may be given the same entry.
+        entry.block = entry.block or frames.with_id(epoch .. "." .. entry.id, entry.frame)
+        parts[#parts + 1] = entry.block
     end
     local last = entries[#entries]
     if last and is_after(last.ms, last.seq, subscriber.ms, subscriber.seq) then

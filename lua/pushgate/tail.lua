@@ -246,7 +246,7 @@ end
 local function read(connection, done, wait_ms)
     local log, revoked = config.get().keys.log, config.get().keys.revoked
     local streams, after = { log }, { cursor.entry_id(done) }
-    if revocation.is_followed() then
+    if revocation.is_followed() and revocation.is_known() then
         streams[2], after[2] = revoked, revocation.position()
     end
     local found, err = connection:read_streams(streams, after, COUNT, wait_ms)

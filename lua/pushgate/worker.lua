@@ -26,6 +26,7 @@ function _M.load()
     if settings.token_keys ~= "" then
         token_keys.load(settings.token_keys)
     end
+    require("pushgate.engine").get()
     generation.load()
     scripts.load({ "epoch", "move_epoch", "publish", "delete_channel" })
 end

@@ -296,19 +296,30 @@ def test_http_1_0_gets_a_stream_without_chunks(
         assert re.fullmatch(rb"retry: \d+\nid: [0-9a-f.-]+\n\n", answer.body)
 
 
-@pytest.mark.parametrize(
-    "condition",
-    [
-        "If-Match: x",
-        "If-Match: *",
-        "If-None-Match: *",
-        "If-None-Match: 1",
-        "If-Modified-Since: Sat, 01 Jan 2050 00:00:00 GMT",
-        "If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT",
-        "Range: bytes=0-1",
-        "If-Range: x",
-    ],
+CONDITIONS = (
+    "If-Match: x",
+    "If-Match: *",
+    "If-None-Match: *",
+    "If-None-Match: 1",
+    "If-Modified-Since: Sat, 01 Jan 2050 00:00:00 GMT",
+    "If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT",
+    "Range: bytes=0-1",
+    "If-Range: x",
 )
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_nothing_is_published_or_told_on_conditions(
+    gateway: Gateway, channel: str, condition: str
+) -> None:
+    sent = request(
+        f"/pub?id={channel}", condition, "Content-Length: 2", method="POST", body=b"{}"
+    ) + request("/readyz", condition, "Connection: close")
+    answers = answers_of(exchange(gateway, sent, private=True))
+    assert [answer.status for answer in answers] == [200, 200]
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
 def test_a_stream_has_no_conditions_and_no_parts(
     gateway: Gateway, subscribe: Subscribe, log: LogWriter, channel: str, condition: str
 ) -> None:

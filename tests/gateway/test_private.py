@@ -1,7 +1,9 @@
 """What is private stays so, however it is asked for; and the private TCP listener wants its key."""
 
 import json
+import os
 import socket
+import subprocess
 import uuid
 from collections.abc import Iterator
 from itertools import product
@@ -9,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.gateway import Gateway, GatewaySettings
-from stack.platform import Platform
+from stack.gateway import Gateway, GatewaySettings, gateway_environment
+from stack.platform import REPOSITORY, Platform
 from stack.process import free_port
 from stack.redis_server import RedisServer
 from tests.gateway.conftest import DEADLINE_SECONDS, LogWriter, Subscribe
@@ -239,9 +241,29 @@ def test_with_the_key_it_is_as_the_unix_socket(tcp_gateway: Gateway) -> None:
         assert answer[:12] == b"HTTP/1.1 404"
 
 
+def test_the_sockets_folder_is_not_everybodys(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    settings = GatewaySettings(listen="127.0.0.1:1", redis_url="redis://127.0.0.1:1/0")
+
+    def start() -> str:
+        started = subprocess.run(
+            [str(REPOSITORY / "nginx/start.sh"), str(tmp_path / "nginx"), "true"],
+            env={**os.environ, **gateway_environment(Platform.find(), folder, settings)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return started.stderr
+
+    assert start() == ""
+    assert folder.stat().st_mode & 0o777 == 0o750
+    folder.chmod(0o755)
+    assert f"every user can enter {folder} and so publish" in start()
+
+
 def test_no_public_location_is_more_than_a_stream() -> None:
     """The public server's own files: each location that it includes, and what it does."""
-    folder = Path(__file__).parent.parent.parent / "nginx"
+    folder = REPOSITORY / "nginx"
     public = (folder / "servers" / "public.conf").read_text()
     included = [line.split()[1].rstrip(";") for line in public.splitlines() if "include" in line]
     locations = [name for name in included if name.startswith("locations/")]

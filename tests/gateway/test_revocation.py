@@ -17,6 +17,7 @@ from stack.platform import Platform
 from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
 from tests.gateway.conftest import DEADLINE_SECONDS, LogWriter, Subscriber, SubscriberOf, ask
+from tests.gateway.polling_client import PollingClient
 from tests.gateway.tokens import Signer, begin
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway]
@@ -94,6 +95,21 @@ def test_a_channels_streams_end_whosever_they_are(
     assert not refused(guarded_gateway, names[2], token)
     LogWriter(guarded_gateway).append("team:other")
     stays.wait_for(1)
+
+
+def test_a_poll_that_waits_gets_nothing_more(
+    guarded_gateway: Gateway, signer: Signer, user: str
+) -> None:
+    token = signer.token(user, [f"user:{user}"])
+    log = LogWriter(guarded_gateway)
+    client = PollingClient(guarded_gateway, f"user:{user}", log.wait_until_followed())
+    client.send({"Cookie": f"pushgate={token}"})
+    revocations_of(guarded_gateway).revoke_user(user)
+    wait_until_refused(guarded_gateway, f"user:{user}", token)
+    log.append(f"user:{user}")
+    assert client.receive().events == []
+    assert client.poll({"Cookie": f"pushgate={token}"}).status == 401
+    client.close()
 
 
 @pytest.fixture
@@ -193,6 +209,29 @@ def test_revocations_outlive_a_reload_a_lost_tail_and_an_emptied_redis(
     for user in "abc":
         assert refused(own_guarded, "user:1", tokens[user])
     assert not refused(own_guarded, "user:1", tokens["e"])
+
+
+def test_something_else_in_the_streams_place_stops_tokens_and_nothing_more(
+    own_guarded: Gateway, signer: Signer, subscriber_of: SubscriberOf
+) -> None:
+    own_guarded.start()
+    token = signer.token("7", ["user:7"])
+    assert not refused(own_guarded, "user:7", token)
+    log = LogWriter(own_guarded)
+    log.client.set(log.keys.revoked, "no stream")
+
+    def is_taken() -> bool:
+        status, body = begin(own_guarded, f"/sub/user:7?token={token}")
+        assert status == 200
+        return "event: error" not in body
+
+    wait_until(lambda: not is_taken(), DEADLINE_SECONDS, "no token is taken")
+    stream = subscriber_of(own_guarded, "thread:1").connect()
+    log.append("thread:1")
+    stream.wait_for(1)
+    log.client.delete(log.keys.revoked)
+    wait_until(is_taken, DEADLINE_SECONDS, "tokens are taken again")
+    assert "in Redis is no stream; delete it" in own_guarded.log.read_text()
 
 
 def connected(gateway: Gateway, subscriber_of: SubscriberOf, token: str) -> Subscriber:

@@ -87,12 +87,17 @@ def answers_of(received: bytes) -> list[WireAnswer]:
     Raises:
         NotHttp: some of it is no answer.
     """
+    answers, rest = split_answers(received)
+    if rest:
+        raise NotHttp(f"no answer begins with {rest[:300]!r}")
+    return answers
+
+
+def split_answers(received: bytes) -> tuple[list[WireAnswer], bytes]:
+    """The answers of one connection in order, and what lies behind them that is none."""
     answers: list[WireAnswer] = []
     rest = received
-    while rest:
-        head = _HEAD.match(rest)
-        if not head:
-            raise NotHttp(f"no answer begins with {rest[:300]!r}")
+    while head := _HEAD.match(rest):
         rest = rest[head.end() :]
         status = int(head[1])
         if status == 100:
@@ -101,7 +106,7 @@ def answers_of(received: bytes) -> list[WireAnswer]:
         pairs = tuple((line.partition(": ")[0].lower(), line.partition(": ")[2]) for line in lines)
         body, rest, is_whole = _body(dict(pairs), rest)
         answers.append(WireAnswer(status, pairs, body, is_whole))
-    return answers
+    return answers, rest
 
 
 def _body(headers: dict[str, str], rest: bytes) -> tuple[bytes, bytes, bool]:

@@ -66,16 +66,16 @@ describe("a frame from the log", function()
         "event: a\ndata: {}\n\nevent: b\ndata: {}\n\n", "event: a\r\ndata: {}\n\n",
         "event: a\nid: 1\ndata: {}\n\n", "event: a\nretry: 1\ndata: {}\n\n",
         "event: a\ndata: {\0}\n\n", "id: 1\nevent: a\ndata: {}\n\n",
+        "event: a\nid\ndata: {}\n\n", "event: a\ndata: {}\nid\n\n",
+        "event: a\ndata: {}\nevent: b\n\n", "event: a\ndata: {}\n: x\n\n",
+        "event: \ndata: {}\n\n", "event: a\ndata: {}\n\0",
+        "event: a\ndata: {}\nretry\n\n", "event: a\ndata: {}\r\n\r\n",
         "event: reset\ndata: {}\n\n", "event: error\ndata: {}\n\n",
         "event: a\nevent: reset\ndata: {}\n\n", "event: a\nevent\ndata: {}\n\n",
         "event: a\ndata: \128\n\n", "event: a\ndata: \192\175\n\n", "event: a\ndata: \195\n\n",
         "event: a\ndata: \224\159\191\n\n", "event: a\ndata: \237\160\128\n\n",
         "event: a\ndata: \240\143\191\191\n\n", "event: a\ndata: \244\144\128\128\n\n",
         "event: a\ndata: \255\n\n", "event: a\ndata: \226\130\n\n",
-        "event: a\nid\ndata: {}\n\n", "event: a\ndata: {}\nid\n\n",
-        "event: a\ndata: {}\nevent: b\n\n", "event: a\ndata: {}\n: x\n\n",
-        "event: \ndata: {}\n\n", "event: a\ndata: {}\n\0",
-        "event: a\ndata: {}\nretry\n\n", "event: a\ndata: {}\r\n\r\n",
     }) do
         it("is refused as " .. ("%q"):format(text), function()
             assert.is_false(frames.is_frame(text))

@@ -11,6 +11,14 @@ local function dict(most)
             held[key] = value
             return true
         end,
+        add = function(_, key, value)
+            if held[key] then
+                return false, "exists"
+            end
+            held[key] = value
+            return true
+        end,
+        delete = function(_, key) held[key] = nil end,
         safe_set = function(_, key, value)
             if not held[key] then
                 if count == most then
@@ -131,6 +139,18 @@ describe("revocations", function()
         assert.is_true(revocation.refuses("9", 1000.399, { "a" }))
         assert.is_false(revocation.refuses("9", 1000.4, { "a" }))
         assert.is_true(revocation.refuses("7", 1000.4, { "a" }))
+    end)
+
+    it("are not known as long as something else stands in their place", function()
+        local misplaced = { call = function() return nil, "WRONGTYPE Operation" end }
+        assert.is_true(revocation.look(misplaced))
+        assert.is_false(revocation.is_known())
+        assert.is_true(revocation.look(redis_of({})))
+        assert.is_true(revocation.is_known())
+        assert.is_true(revocation.look(misplaced))
+        assert.is_false(revocation.is_known())
+        local away = { call = function() return nil, "timeout" end }
+        assert.same({ nil, "timeout" }, { revocation.look(away) })
     end)
 
     it("so old that no token can meet them are not kept", function()

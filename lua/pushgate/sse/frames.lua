@@ -6,14 +6,15 @@
 
 local byte = string.byte
 local find = string.find
+local match = string.match
 local sub = string.sub
 
+-- What only the gateway itself tells a subscriber (reset, error, open), and a job's tombstone.
+-- Nobody may publish an event that looks like one; no frame of the log may look like the first.
+local RESERVED_TYPES = { reset = true, error = true, open = true, gone = true }
+local OWN_TYPES = { reset = true, error = true, open = true }
 -- Four times what the formatter makes at the most (pushgate/frames.py).
 local MOST_BYTES = 1024 * 1024
--- The stream's own, as pushgate/event.py has them: no event of somebody else's may look like one.
-local RESERVED_TYPES = { reset = true, error = true, open = true, gone = true }
--- Of those a frame of the log may have but the last: it stands for an event given up.
-local TOMBSTONE = "gone"
 
 local _M = {}
 
@@ -82,17 +83,15 @@ local function is_utf8(text)
 end
 
 -- Whether bytes from the log are one whole block that cannot break out of its place in the stream:
--- an event's type that is not the gateway's own, one line of data in UTF-8, nothing else. Even "id"
--- alone in a line would be a field.
+-- an event's type, one line of data, nothing else. Even "id" alone in a line would be a field.
 function _M.is_frame(text)
+    if #text > MOST_BYTES or OWN_TYPES[match(text, "^event: ([^\n]*)\n") or ""] then
+        return false
+    end
     local type_end = find(text, "\n", 1, true)
     if not type_end or type_end < 9 or sub(text, 1, 7) ~= "event: "
         or sub(text, type_end, type_end + 6) ~= "\ndata: "
     then
-        return false
-    end
-    local event_type = sub(text, 8, type_end - 1)
-    if #text > MOST_BYTES or (RESERVED_TYPES[event_type] and event_type ~= TOMBSTONE) then
         return false
     end
     local data_end = find(text, "\n", type_end + 1, true)
