@@ -7,6 +7,7 @@ local ffi = require("ffi")
 local config = require("pushgate.config")
 local generation = require("pushgate.generation")
 local redis = require("pushgate.redis")
+local sockets = require("pushgate.sockets")
 local tail = require("pushgate.tail")
 
 ffi.cdef("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, "
@@ -37,6 +38,7 @@ end
 function _M.start()
     die_with_master()
     generation.start()
+    sockets.send_at_once()
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
     tail.start()
 end
