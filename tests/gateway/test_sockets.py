@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.conftest import OwnGateway, Subscriber
-from tests.gateway.test_faults import wait_until_gone
+from stack.gateway import Gateway
+from stack.process import wait_until
+from tests.gateway.conftest import DEADLINE_SECONDS, OwnGateway, Subscriber
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway]
 
@@ -40,6 +41,12 @@ def sockets_of(pid: int, port: int) -> Iterator[socket.socket]:
         os.close(process)
 
 
+def wait_until_gone(gateway: Gateway, workers: set[int]) -> None:
+    wait_until(
+        lambda: not workers & set(gateway.worker_pids), DEADLINE_SECONDS, "the old workers are gone"
+    )
+
+
 def test_a_frame_does_not_wait_for_the_clients_word_on_the_one_before(
     own_gateway: OwnGateway,
 ) -> None:
@@ -57,4 +64,4 @@ def test_a_frame_does_not_wait_for_the_clients_word_on_the_one_before(
         # Workers that came with a reload do the same.
         before = set(gateway.worker_pids)
         os.kill(gateway.pid, signal.SIGHUP)
-        wait_until_gone(before)
+        wait_until_gone(gateway, before)

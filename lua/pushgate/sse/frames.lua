@@ -53,7 +53,9 @@ function _M.is_frame(text)
     return sub(text, 1, 7) == "event: "
         and find(text, "\n\n", 1, true) == #text - 1
         and find(text, "\ndata: ", 1, true) ~= nil
-        and not find(text, "[\r%z]")
+        -- Plain searches look at many bytes at a time, a pattern at each.
+        and not find(text, "\r", 1, true)
+        and not find(text, "\0", 1, true)
         and not find(text, "\nid:", 1, true)
         and not find(text, "\nretry:", 1, true)
 end
