@@ -253,6 +253,7 @@ function _M.last(requested, position)
     end)
 end
 
+_M.field = field
 _M.read_entry = read_entry
 
 return _M

@@ -2,20 +2,26 @@
 --
 -- Phase: content of locations/publish.conf, on private listeners only. The body is the frame's
 -- data, a JSON object. Headers: Event-Type (default "published"), Event-Id (idempotency key; made
--- when absent). The answer is push-stream's JSON.
+-- when absent). The answer is push-stream's, in the format that the Accept header names.
 
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
 local engine = require("pushgate.engine")
+local formats = require("pushgate.statistics_formats")
 local frames = require("pushgate.sse.frames")
 local redis = require("pushgate.redis")
 
 local json = require("cjson.safe")
+local state = ngx.shared.pushgate_state
 
 -- As pushgate/log.py and pushgate/job_queue.py have them.
 local HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS = 1000, 3600, 100000, 3600
 local MOST_BYTES = 64 * 1024
+
+-- The module's own sentences, which its users may look for.
+local NO_CHANNEL = "No channel id provided."
+local EMPTY = "Empty post requests are not allowed."
 
 local _M = {}
 
@@ -114,12 +120,12 @@ end
 
 -- How many subscribers a channel has on this gateway.
 local function subscribers_of(name)
-    local status, body = engine.get().statistics(name)
-    return status == 200 and tonumber(body:match('"subscribers": (%d+)')) or 0
+    local status, found = engine.get().statistics(name)
+    return status == 200 and found.subscribers or 0
 end
 
--- Appends the frame and asks what the histories hold now. Returns the answer's JSON; or nil and an
--- error.
+-- Appends the frame and asks what the histories hold now. Returns push-stream's answer as
+-- statistics_formats.lua takes it; or nil and an error.
 local function append(names, event_id, frame)
     local keys = config.get().keys
     local key_names = { keys.log, keys.ledger, keys:put(event_id) }
@@ -141,18 +147,17 @@ local function append(names, event_id, frame)
     if not infos then
         return nil, err
     end
-    local parts = {}
+    local found = {}
     for i, name in ipairs(names) do
-        parts[i] = ('{"channel": "%s", "published_messages": %d, "stored_messages": %d, '
-            .. '"subscribers": %d}'):format(name, field(infos[i], "entries-added") or 0,
-            field(infos[i], "length") or 0, subscribers_of(name))
+        found[i] = { channel = name, published_messages = field(infos[i], "entries-added"),
+            stored_messages = field(infos[i], "length"), subscribers = subscribers_of(name) }
     end
-    if #parts == 1 then
-        return parts[1] .. "\r\n"
+    if #found == 1 then
+        return found[1]
     end
-    return ('{"hostname": "%s", "time": "%s", "channels": %d, "wildcard_channels": 0, '
-        .. '"infos": [%s]}\r\n'):format(ngx.var.hostname, os.date("!%Y-%m-%dT%H:%M:%S"), #parts,
-        table.concat(parts, ", "))
+    return { hostname = ngx.var.hostname, time = os.date("%Y-%m-%dT%H:%M:%S"), channels = #found,
+        wildcard_channels = 0, uptime = math.floor(ngx.now() - state:get("started_at")),
+        infos = found }
 end
 
 function _M.run()
@@ -161,34 +166,35 @@ function _M.run()
     end
     local names, sentence = channels_asked()
     if not names then
-        return answer.sentence(400, sentence)
+        return answer.explained(400, sentence, not ngx.var.arg_id and NO_CHANNEL or nil)
     end
     local event_type, event_id
     event_type, sentence = header("Event-Type", frames.is_event_type, "published")
     if not event_type then
-        return answer.sentence(400, sentence)
+        return answer.explained(400, sentence)
     end
     event_id, sentence = header("Event-Id", frames.is_event_id, new_event_id())
     if not event_id then
-        return answer.sentence(400, sentence)
+        return answer.explained(400, sentence)
     end
     local body, status
     body, status, sentence = read_body()
     if not body then
-        return answer.sentence(status, sentence)
+        return answer.explained(status, sentence, status == 400 and EMPTY or nil)
     end
     local line
     line, sentence = data_line(body, event_id, names)
     if not line then
-        return answer.sentence(400, sentence)
+        return answer.explained(400, sentence)
     end
-    local text, err = append(names, event_id, frames.of_event(event_type, line))
-    if not text then
+    local found, err = append(names, event_id, frames.of_event(event_type, line))
+    if not found then
         ngx.log(ngx.ERR, "could not publish: ", err)
-        return answer.sentence(503, "the log is not reachable now; the same Event-Id may be "
+        return answer.explained(503, "the log is not reachable now; the same Event-Id may be "
             .. "sent again")
     end
-    return answer.json(200, text)
+    local format, content_type = formats.chosen(ngx.req.get_headers()["Accept"])
+    return answer.text(200, content_type, formats.text(format, found))
 end
 
 return _M

@@ -10,6 +10,9 @@
 --
 -- Phases: all.
 
+local cursor = require("pushgate.cursor")
+
+local match = string.match
 local recent = ngx.shared.pushgate_recent
 local state = ngx.shared.pushgate_state
 
@@ -17,15 +20,54 @@ local KEEP_SECONDS = 30
 -- More than this between two looks is not copied frame by frame: history does it better.
 local MOST = 1000
 
-local _M = {}
+local _M = { MOST = MOST }
+
+-- Something was thrown out before its time.
+local function evicted(forcible)
+    if forcible then
+        state:incr("recent:evictions", 1, 0)
+    end
+end
+
+-- How often that happened.
+function _M.evictions()
+    return state:get("recent:evictions") or 0
+end
 
 -- Keeps one frame of one channel. Called by the tail before the engine gets the frame.
 function _M.note(channel, block)
     local sequence = state:incr("sequence", 1, 0)
-    local number = recent:incr("c" .. channel, 1, sequence - 1)
+    local number, _, forcible = recent:incr("c" .. channel, 1, sequence - 1)
+    evicted(forcible)
     if number then
-        recent:set("f" .. channel .. " " .. number, block, KEEP_SECONDS)
+        _, _, forcible = recent:set("f" .. channel .. " " .. number, block, KEEP_SECONDS)
+        evicted(forcible)
     end
+end
+
+-- Where the channel's frame of that number is in the log: {ms, seq}; nil when it has gone.
+function _M.position_of(channel, number)
+    local block = recent:get("f" .. channel .. " " .. number)
+    return block and cursor.parse(match(block, "^id: ([^\n]+)\n"))
+end
+
+-- Whether the channel's frame at a position has been noted. A new tail asks, which announces again
+-- what the last one announced.
+function _M.has(channel, at)
+    local number = recent:get("c" .. channel)
+    for _ = 1, number and MOST or 0 do
+        local noted = _M.position_of(channel, number)
+        if not noted or noted.epoch ~= at.epoch
+            or cursor.is_after(at.ms, at.seq, noted.ms, noted.seq)
+        then
+            return false
+        end
+        if noted.ms == at.ms and noted.seq == at.seq then
+            return true
+        end
+        number = number - 1
+    end
+    return false
 end
 
 -- How many frames the channel has had.
@@ -34,31 +76,33 @@ function _M.count(channel)
     local number = recent:get(key)
     if not number then
         number = state:get("sequence") or 0
-        if not recent:add(key, number) then
+        local added, _, forcible = recent:add(key, number)
+        evicted(forcible)
+        if not added then
             number = recent:get(key) or number
         end
     end
     return number
 end
 
--- Appends the frames after number `from` to `list`. Returns true; or false when some of them are
--- not there any more.
+-- Appends the frames after number `from` to `list`. Returns the number of the last one; or nil when
+-- some of them are not there any more.
 function _M.append_since(channel, from, list)
     local to = recent:get("c" .. channel)
     if to == from then
-        return true
+        return to
     end
     if not to or to < from or to - from > MOST then
-        return false
+        return nil
     end
     for number = from + 1, to do
         local block = recent:get("f" .. channel .. " " .. number)
         if not block then
-            return false
+            return nil
         end
         list[#list + 1] = block
     end
-    return true
+    return to
 end
 
 return _M

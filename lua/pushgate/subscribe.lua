@@ -27,9 +27,11 @@
 -- When `recent` no longer holds what it should, the response ends and the client resumes by its
 -- cursor.
 
+local audit = require("pushgate.audit")
 local config = require("pushgate.config")
 local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
+local deliveries = require("pushgate.deliveries")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
@@ -60,16 +62,21 @@ local function retry_ms()
 end
 
 -- The frame seen last in this worker: the same one comes for each of its subscribers in a row.
-local seen = { block = "" }
+local seen = deliveries.new("")
 
 -- The cursor of a block with an `id:` line; nil for any other block.
 local function cursor_of(block)
     if seen.block ~= block then
+        deliveries.settle(seen)
         local text = match(block, "^id: ([^\n]+)\n")
-        seen = { block = block, cursor = text and parse(text) }
+        seen = deliveries.new(block, text and parse(text))
     end
     return seen.cursor
 end
+
+counters.before_flush(function()
+    deliveries.settle(seen)
+end)
 
 local function move(subscriber, to)
     subscriber.epoch, subscriber.ms, subscriber.seq = to.epoch, to.ms, to.seq
@@ -87,6 +94,7 @@ local function append_history(parts, entries, subscriber, epoch)
         local entry = entries[i]
         parts[#parts + 1] = frames.with_id(epoch .. "." .. entry.id, entry.frame)
     end
+    subscriber.replayed = #entries
     local last = entries[#entries]
     if last and is_after(last.ms, last.seq, subscriber.ms, subscriber.seq) then
         subscriber.ms, subscriber.seq = last.ms, last.seq
@@ -165,6 +173,7 @@ local function resume(subscriber, text, now)
     local parts = { frames.prologue(found.more and RETRY_MORE_MS or retry_ms(), asked.text) }
     append_history(parts, found.entries, subscriber, asked.epoch)
     counters.add("resumes")
+    subscriber.resumed = true
     subscriber.head = concat(parts)
     subscriber.ends = found.more
     return true
@@ -181,7 +190,7 @@ function _M.prepare(requested, cursor_text)
         names[i] = channel.name
         counts[i] = recent.count(channel.name)
     end
-    local subscriber = { names = names, counts = counts }
+    local subscriber = { names = names, counts = counts, passed = 0, replayed = 0 }
     local now, err = position.begin()
     if not now then
         return nil, err
@@ -203,6 +212,7 @@ local function reset_epoch(subscriber, now, parts)
     counters.add("resets:epoch")
     parts[#parts + 1] = frames.reset("epoch", now.text)
     move(subscriber, now)
+    audit.give_up(subscriber)
 end
 
 local function by_position(a, b)
@@ -212,26 +222,34 @@ end
 -- Appends the frames noted since the counters were taken, up to `now`. Returns false when some are
 -- gone.
 local function append_recent(subscriber, parts, now)
-    local blocks = {}
+    local found, numbers = {}, subscriber.counts
     for i, name in ipairs(subscriber.names) do
-        if not recent.append_since(name, subscriber.counts[i], blocks) then
+        local blocks = {}
+        local to = recent.append_since(name, numbers[i], blocks)
+        if not to then
             return false
         end
-    end
-    local found = {}
-    for _, block in ipairs(blocks) do
-        local at = parse(match(block, "^id: ([^\n]+)\n"))
-        -- One of another epoch was noted before the epoch moved.
-        if at.epoch == subscriber.epoch and not is_after(at.ms, at.seq, now.ms, now.seq) then
-            at.block = block
-            found[#found + 1] = at
+        for _, block in ipairs(blocks) do
+            local at = parse(match(block, "^id: ([^\n]+)\n"))
+            -- One of another epoch was noted before the epoch moved.
+            if at.epoch == subscriber.epoch then
+                if is_after(at.ms, at.seq, now.ms, now.seq) then
+                    to = to - 1
+                else
+                    at.block = block
+                    found[#found + 1] = at
+                end
+            end
         end
+        numbers[i] = to
     end
+    audit.begin(subscriber, numbers, now)
     table.sort(found, by_position)
     for _, at in ipairs(found) do
         if is_after(at.ms, at.seq, subscriber.ms, subscriber.seq) then
             parts[#parts + 1] = at.block
             move(subscriber, at)
+            subscriber.replayed = subscriber.replayed + 1
         end
     end
     return true
@@ -241,26 +259,36 @@ end
 -- it, or anything else. Returns what the subscriber gets, and whether its stream ends with it.
 function _M.begin(subscriber, block)
     subscriber.started = true
+    counters.add("streams_opened")
     local parts, ends = { subscriber.head }, subscriber.ends
-    if not ends then
+    if ends then
+        subscriber.departed = "more"
+        audit.begin(subscriber, {})
+    else
         local now = position.now()
         if now.epoch ~= subscriber.epoch then
             reset_epoch(subscriber, now, parts)
         end
         ends = not append_recent(subscriber, parts, now)
         if ends then
-            counters.add("overruns")
+            subscriber.departed = "overrun"
+            audit.begin(subscriber, {})
         end
     end
     subscriber.head, subscriber.counts, subscriber.ends = nil, nil, nil
+    counters.add("replayed", subscriber.replayed)
     local at = not ends and cursor_of(block)
     if at and at.epoch == subscriber.epoch
         and is_after(at.ms, at.seq, subscriber.ms, subscriber.seq)
     then
         parts[#parts + 1] = block
         move(subscriber, at)
+        subscriber.passed = subscriber.passed + 1
+        counters.add("deliveries")
     end
-    return concat(parts), ends
+    local text = concat(parts)
+    counters.add("bytes", #text)
+    return text, ends
 end
 
 -- A ping: sometimes with a younger id. What the engine had taken at the ping before is long out of
@@ -281,16 +309,16 @@ local function ping(subscriber)
     return nil
 end
 
+-- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
+local function leave(subscriber, reason)
+    subscriber.departed = reason
+    return "", true
+end
+
 local function epoch_moved(subscriber, now)
     local parts = {}
     reset_epoch(subscriber, now, parts)
     return parts[1]
-end
-
--- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
-local function leave(reason)
-    counters.add("departures:" .. reason)
-    return "", true
 end
 
 -- A comment: the engine's ping, or something the tail tells.
@@ -298,13 +326,19 @@ local function comment(subscriber, block)
     local reason = (block == frames.PING or block == frames.LOOK)
         and stay.reason_to_leave(subscriber)
     if reason then
-        return leave(reason)
+        return leave(subscriber, reason)
     end
     if block == frames.PING then
+        if audit.at_ping(subscriber) then
+            ngx.log(ngx.ERR, "a stream of ", concat(subscriber.names, " "), " lacks ",
+                subscriber.missing, " frames at ", subscriber.ms, "-", subscriber.seq,
+                "; it resumes")
+            return leave(subscriber, "short")
+        end
         return ping(subscriber)
     end
     if block == frames.RESUME then
-        return "", true
+        return leave(subscriber, "resume")
     end
     local now = position.now()
     if block == frames.EPOCH and now.epoch ~= subscriber.epoch then
@@ -334,12 +368,19 @@ function _M.pass(subscriber, block)
     end
     local ms, seq = at.ms, at.seq
     if ms >= subscriber.leaves_ms then
-        return leave(stay.reason_to_leave(subscriber) or "age")
+        return leave(subscriber, stay.reason_to_leave(subscriber) or "age")
     end
     if ms > subscriber.ms or (ms == subscriber.ms and seq > subscriber.seq) then
         subscriber.ms, subscriber.seq = ms, seq
+        subscriber.passed = subscriber.passed + 1
+        local passed = seen.passed + 1
+        seen.passed = passed
+        if passed == seen.mark then
+            deliveries.observe(seen)
+        end
         return nil
     end
+    audit.again(subscriber, ms, seq)
     return ""
 end
 

@@ -1,10 +1,12 @@
 -- What happens when nginx starts: settings are read, workers bound to their master, the tail begun.
 --
--- Phases: load() init, start() init_worker.
+-- Phases: load() init, start() init_worker, finish() exit_worker.
 
 local ffi = require("ffi")
 
 local config = require("pushgate.config")
+local counters = require("pushgate.counters")
+local deliveries = require("pushgate.deliveries")
 local generation = require("pushgate.generation")
 local redis = require("pushgate.redis")
 local tail = require("pushgate.tail")
@@ -36,8 +38,17 @@ end
 function _M.start()
     die_with_master()
     generation.start()
+    ngx.shared.pushgate_state:add("started_at", ngx.now())
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
+    counters.before_flush(function()
+        deliveries.set_clock(ngx.shared.pushgate_state:get("tail:clock") or 0)
+    end)
+    counters.start()
     tail.start()
+end
+
+function _M.finish()
+    counters.finish()
 end
 
 return _M
