@@ -89,6 +89,7 @@ function _M.run()
     ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
     ngx.header["X-Accel-Buffering"] = "no"
     if not generation.is_current() then
+        refusal.book("reload")
         ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
         return ngx.exit(ngx.HTTP_OK)
     end

@@ -75,6 +75,7 @@ function _M.load(env)
         public_prefixes = words(env("PUSHGATE_PUBLIC_PREFIXES") or "thread: forum: post:"),
         origins = origins,
         private_key = env("PUSHGATE_PRIVATE_KEY") or "",
+        has_access_log = (env("PUSHGATE_ACCESS_LOG") or "") ~= "",
         retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),
         retry_max_ms = whole_number(env, "PUSHGATE_RETRY_MAX_MS", 5000),
     }

@@ -10,15 +10,22 @@ local frames = require("pushgate.sse.frames")
 
 local _M = {}
 
+-- Counts a refusal that is answered elsewhere.
+function _M.book(reason)
+    counters.add("refusals:" .. reason)
+    -- For the access log.
+    ngx.ctx.refused = reason
+end
+
 -- Must not be repeated as it is: one sentence.
 function _M.for_good(status, reason, sentence)
-    counters.add("refusals:" .. reason)
+    _M.book(reason)
     return answer.sentence(status, sentence)
 end
 
 -- May be repeated after a time drawn from `least_ms` to `most_ms`, so that not all come at once.
 function _M.for_now(reason, least_ms, most_ms)
-    counters.add("refusals:" .. reason)
+    _M.book(reason)
     ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
     ngx.header["X-Accel-Buffering"] = "no"
     ngx.print(frames.refusal(math.random(least_ms, most_ms), reason))
