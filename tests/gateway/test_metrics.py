@@ -1,5 +1,6 @@
 """/metrics: what Prometheus' own parser reads, and that it is true."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -34,6 +35,17 @@ def metrics(gateway: Gateway) -> Samples:
     }
 
 
+def metrics_at_rest(gateway: Gateway) -> Samples:
+    """The samples when other tests' streams have ended and every worker has said so."""
+
+    def is_at_rest() -> bool:
+        books = json.loads(gateway.private("GET", "/ledger").body)
+        return bool(books["streams"]["open"] == 0)
+
+    wait_until(is_at_rest, DEADLINE_SECONDS, "no stream is open")
+    return metrics(gateway)
+
+
 def metrics_when(gateway: Gateway, holds: Callable[[Samples], bool], what: str) -> Samples:
     """The samples once something holds: the other worker's counts come within a second."""
     wait_until(lambda: holds(metrics(gateway)), DEADLINE_SECONDS, what)
@@ -65,9 +77,7 @@ def test_the_format_is_prometheus_own(gateway: Gateway) -> None:
 def test_subscribers_and_deliveries_are_counted(
     gateway: Gateway, subscribe: Subscribe, log: LogWriter, channel: str
 ) -> None:
-    before = metrics_when(
-        gateway, lambda found: found["pushgate_subscribers", ""] == 0, "all others have gone"
-    )
+    before = metrics_at_rest(gateway)
     cursor = log.now()
     subscribers = [subscribe(channel) for _ in range(4)]
     for _ in range(5):
@@ -94,7 +104,7 @@ def test_subscribers_and_deliveries_are_counted(
 def test_each_live_delivery_is_in_the_histogram(
     gateway: Gateway, subscribe: Subscribe, log: LogWriter, channel: str
 ) -> None:
-    before = metrics(gateway)
+    before = metrics_at_rest(gateway)
     subscribers = [subscribe(channel) for _ in range(7)]
     for _ in range(3):
         log.append(channel)
@@ -130,7 +140,7 @@ def test_bytes_are_counted(
 def test_refusals_and_resets_have_their_reasons(
     gateway: Gateway, subscribe: Subscribe, log: LogWriter, channel: str
 ) -> None:
-    before = metrics(gateway)
+    before = metrics_at_rest(gateway)
     assert ask(gateway, "GET", "/sub/UPPER").status == 400
     subscribe(channel, "nonsense")
     wait_until_grown(gateway, before, 1, "pushgate_refusals_total", "address")
