@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-test run status manage test test-fast lint load bench test-images
+.PHONY: help setup setup-test setup-bench run status manage test test-fast lint load bench test-images
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ setup:  ## install what `make run` needs; `make run` does it by itself
 
 setup-test:
 	@stack/setup.sh test
+
+setup-bench:
+	@stack/setup.sh bench
 
 run: setup  ## start redis, gateway, formatter, relay and site; Ctrl-C stops all
 	@exec $(PYTHON) -m stack.run
@@ -43,7 +46,7 @@ lint: setup-test  ## style, types, import rules
 load: setup  ## 500 readers, 10 commenters, a minute, every frame checked (READERS= SECONDS= ...)
 	@exec $(PYTHON) -m loadtest.run
 
-bench: setup  ## what each part costs, beside peers and bare loops; ten minutes
+bench: setup-bench  ## what each part costs, beside peers and bare loops; a quarter of an hour
 	@exec $(PYTHON) -m loadtest.bench
 
 test-images: setup  ## build the container images and try them together; needs no engine

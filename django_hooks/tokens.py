@@ -24,7 +24,13 @@ from django_hooks import connections, token_keys
 from django_hooks.panel import live
 from django_hooks.token_settings import TokenSettings, token_settings
 from pushgate import PushgateError
-from pushgate.revocation import RedisRevocations, Revocation, check_grant, covers
+from pushgate.revocation import (
+    LONGEST_TOKEN_SECONDS,
+    RedisRevocations,
+    Revocation,
+    check_grant,
+    covers,
+)
 
 User = AbstractBaseUser | AnonymousUser
 
@@ -125,6 +131,10 @@ def verify(token: str) -> Claims:
     channels = claims.get("channels")
     if not isinstance(channels, list) or not all(isinstance(name, str) for name in channels):
         raise TokenError("the token is not valid: channels is not a list of names")
+    if not claims["sub"]:
+        raise TokenError("the token is not valid: sub is empty")
+    if claims["exp"] - claims["iat"] > LONGEST_TOKEN_SECONDS:
+        raise TokenError("the token is not valid: it lives for longer than a day")
     return Claims(claims["sub"], tuple(channels), float(claims["iat"]), float(claims["exp"]))
 
 

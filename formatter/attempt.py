@@ -49,15 +49,15 @@ Result = TypeVar("Result")
 class Sandbox(Protocol):
     """Where an event that may end the process is taken through its pipeline."""
 
-    def run(self, event: Event) -> tuple[Frame, ...]:
-        """As `Pipeline.run`.
+    def run(self, event: Event, seconds: float) -> tuple[Frame, ...]:
+        """As `Pipeline.run`, which may take so many seconds.
 
         Raises:
             ProcessEnded: it did end it, did not come to an end, or made too much.
         """
         ...
 
-    def gone(self, event: Event) -> tuple[Frame, ...]:
+    def gone(self, event: Event, seconds: float) -> tuple[Frame, ...]:
         """As `Pipeline.gone`; raises what `run` does."""
         ...
 
@@ -113,7 +113,7 @@ class Attempts:
             Exception: none will.
         """
         if claims >= SUSPECT_ATTEMPTS and self._sandbox is not None:
-            return checked_frames(event, self._sandbox.run(event))
+            return checked_frames(event, self._sandbox.run(event, pipeline.deadline_seconds))
         on_stage = None
         if self._on_stage is not None:
             now = time.monotonic()
@@ -158,7 +158,7 @@ class Attempts:
         """
         own = type(pipeline).gone is not Pipeline.gone
         if own and claims >= SUSPECT_ATTEMPTS and self._sandbox is not None:
-            return checked_frames(event, self._sandbox.gone(event))
+            return checked_frames(event, self._sandbox.gone(event, pipeline.deadline_seconds))
         return checked_frames(event, self._call(pipeline, pipeline.gone, event))
 
     def keep_deadlines(self) -> None:

@@ -7,11 +7,8 @@ order, and a slow key holds up nobody else.
 from __future__ import annotations
 
 import logging
-import random
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice, takewhile
@@ -19,9 +16,10 @@ from typing import Any, TypeVar
 
 import gevent
 import redis
-from gevent.event import Event as Flag
 
 from formatter.attempt import SUSPECT_ATTEMPTS, Attempts
+from formatter.backoff import full_jitter
+from formatter.ended import Burial, EndedJobs, Together
 from formatter.errors import EventExpired, NoProcess, TransientError, reason_of, text_of
 from formatter.lanes import Lane, Lanes
 from formatter.logs import about, working_on
@@ -53,25 +51,9 @@ MOST_GATHERED = 400
 BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 10.0
 
-FINISH_JOBS = 100
-FINISH_BYTES = 1024 * 1024
-"""At one of these a batch is written; Redis does nothing else meanwhile."""
-
 Answer = TypeVar("Answer")
 
 PUBLISHED, SUPPRESSED, EXPIRED = Outcome.PUBLISHED, Outcome.SUPPRESSED, Outcome.EXPIRED
-
-
-@dataclass(frozen=True, slots=True)
-class _Burial:
-    """A job to give up, in its turn."""
-
-    entry_id: str
-    reason: str
-    frames: tuple[Frame, ...]
-
-
-_Ended = tuple[Finished, ...] | _Burial
 
 
 class Partition:
@@ -113,8 +95,7 @@ class Partition:
         self._on_drained = on_drained
         self._lanes: dict[str, Lane] = {}
         self._in_flight = 0
-        self._ended: deque[_Ended] = deque()
-        self._something_ended = Flag()
+        self._ended = EndedJobs()
         finisher = gevent.spawn(self._write_what_ended)
         finisher.name = f"finisher of partition {lease.name}"
         finisher.link_exception(self._break)
@@ -165,8 +146,12 @@ class Partition:
         self._audience.claimed(self.lease.name, len(jobs))
         return len(jobs)
 
-    def leave(self) -> None:
-        """Begins no more jobs and gives back those that have not begun, as if never claimed."""
+    def leave(self) -> int:
+        """Begins no more jobs and gives back those that have not begun, as if never claimed.
+
+        Returns:
+            How many, those among them that wait for another attempt.
+        """
         self.leaving = True
         not_begun: list[str] = []
         dropped = 0
@@ -183,6 +168,7 @@ class Partition:
             self._ask(partial(self._queue.cancel, self.lease, not_begun))
         if dropped and not self.lost:
             self._count_ended(dropped)
+        return dropped
 
     def abandon(self) -> None:
         """Works and writes no more; what was not finished is the next holder's."""
@@ -190,7 +176,6 @@ class Partition:
         self._in_flight = 0
         self._lanes.clear()
         self._ended.clear()
-        self._something_ended.set()
 
     def step(self, lane: Lane) -> bool:
         """See `LaneHome.step`. A failure here is no job's: the partition is let go of."""
@@ -214,7 +199,7 @@ class Partition:
                 "partition %s, job %s: malformed: %s", self.lease.name, job.entry_id, error
             )
             self._audience.ended(None, "dead", job.attempts, 0.0)
-            self._end(_Burial(job.entry_id, f"malformed: {text_of(error)}", ()))
+            self._ended.add(Burial(job.entry_id, f"malformed: {text_of(error)}", ()))
             return
         lane = self._lanes.get(event.key)
         if lane is None:
@@ -246,8 +231,8 @@ class Partition:
         working_on.set(None)
         if ended is None or self.lost:
             return False
-        self._end(ended)
-        return self._go_on(lane, 1 if isinstance(ended, _Burial) else len(ended))
+        self._ended.add(ended)
+        return self._go_on(lane, len(ended.jobs) if isinstance(ended, Together) else 1)
 
     def _go_on(self, lane: Lane, ended: int) -> bool:
         """Takes what ended off the head of a lane; True when there is more in it."""
@@ -298,7 +283,7 @@ class Partition:
             )
         ]
 
-    def _attempt(self, lane: Lane, together: int) -> _Ended | None:
+    def _attempt(self, lane: Lane, together: int) -> Together | Burial | None:
         """Works on the head of a lane; None when another attempt is to follow."""
         job, event = lane.jobs[0]
         attempts = lane.attempts
@@ -317,13 +302,13 @@ class Partition:
         try:
             frames = self._attempts.run(event, self._attempts.pipeline_of(event), job.attempts)
         except EventExpired:
-            return (self._finished(job, event, (), attempts, EXPIRED),)
+            return Together((self._finished(job, event, (), attempts, EXPIRED),))
         except Exception as error:
             # The boundary of a job: whatever a site's stage raises ends this job alone.
             return self._failed(lane, error)
-        return (self._finished(job, event, frames, attempts),)
+        return Together((self._finished(job, event, frames, attempts),))
 
-    def _failed(self, lane: Lane, error: Exception) -> _Ended | None:
+    def _failed(self, lane: Lane, error: Exception) -> Together | Burial | None:
         """What a failed attempt leads to; None when another is to follow."""
         job, event = lane.jobs[0]
         attempts, reason = lane.attempts, reason_of(error)
@@ -343,7 +328,7 @@ class Partition:
         self._ready.make_ready_later(lane, _backoff_seconds(attempts))
         return None
 
-    def _attempt_together(self, jobs: Sequence[tuple[Job, Event]]) -> _Ended | None:
+    def _attempt_together(self, jobs: Sequence[tuple[Job, Event]]) -> Together | Burial | None:
         """Makes one event of several; None when that fails and each is to go alone."""
         *others, (job, last) = jobs
         event = None
@@ -354,7 +339,7 @@ class Partition:
             self._audience.began(event, job.attempts)
             frames = self._attempts.run(event, pipeline, job.attempts)
         except EventExpired:
-            return tuple(self._finished(j, e, (), j.attempts, EXPIRED) for j, e in jobs)
+            return Together(tuple(self._finished(j, e, (), j.attempts, EXPIRED) for j, e in jobs))
         except Exception as error:
             # The boundary of a job: the head of the lane goes on alone, and the others after it.
             logger.exception("%d events could not be collapsed", len(jobs), extra=about(last))
@@ -362,7 +347,7 @@ class Partition:
                 self._audience.retried(event, job.attempts, error)
             return None
         ended = [self._finished(other, event, (), other.attempts) for other, event in others]
-        return (*ended, self._finished(job, event, frames, job.attempts))
+        return Together((*ended, self._finished(job, event, frames, job.attempts)))
 
     def _finished(
         self,
@@ -377,7 +362,7 @@ class Partition:
             self._audience.ended(event, outcome.value, attempts, seconds_since(event))
         return Finished(job.entry_id, frames, outcome)
 
-    def _burial(self, job: Job, event: Event, reason: str, attempts: int = 0) -> _Burial:
+    def _burial(self, job: Job, event: Event, reason: str, attempts: int = 0) -> Burial:
         attempts = attempts or job.attempts
         self._audience.ended(event, "dead", attempts, seconds_since(event))
         logger.error("dead after %d attempts: %s", attempts, reason[:500], extra=about(event))
@@ -387,49 +372,19 @@ class Partition:
             # The boundary of a job, as above.
             logger.exception("no tombstone could be made", extra=about(event))
             frames = ()
-        return _Burial(job.entry_id, reason, frames)
-
-    def _end(self, ended: _Ended) -> None:
-        if not self._ended:
-            self._something_ended.set()
-        self._ended.append(ended)
+        return Burial(job.entry_id, reason, frames)
 
     def _write_what_ended(self) -> None:
         while not self.lost:
-            self._something_ended.wait()
-            self._something_ended.clear()
-            while self._ended:
-                first = self._ended[0]
-                if isinstance(first, _Burial):
-                    self._ended.popleft()
-                    self._ask(
-                        partial(
-                            self._queue.bury, self.lease, first.entry_id, first.reason, first.frames
-                        )
-                    )
+            self._ended.wait()
+            while (ended := self._ended.take()) is not None:
+                if isinstance(ended, Burial):
+                    self._ask(partial(self._queue.bury, self.lease, *ended))
                     self._count_ended(1)
                 else:
-                    self._finish(self._next_batch())
-
-    def _next_batch(self) -> list[Finished]:
-        """What ended up to the next burial, as much as is written at once."""
-        batch: list[Finished] = []
-        size = 0
-        while self._ended and len(batch) < FINISH_JOBS and size < FINISH_BYTES:
-            group = self._ended[0]
-            if isinstance(group, _Burial):
-                break
-            self._ended.popleft()
-            batch += group
-            for finished in group:
-                for frame in finished.frames:
-                    size += len(frame.data)
-        return batch
-
-    def _finish(self, batch: list[Finished]) -> None:
-        self._ask(partial(self._queue.finish, self.lease, batch))
-        self._count_ended(len(batch))
-        self._audience.finished(self.lease.name, len(batch))
+                    self._ask(partial(self._queue.finish, self.lease, ended))
+                    self._count_ended(len(ended))
+                    self._audience.finished(self.lease.name, len(ended))
 
     def _count_ended(self, jobs: int) -> None:
         if not self.lost:
@@ -463,8 +418,7 @@ def seconds_since(event: Event) -> float:
 
 
 def _backoff_seconds(failures: int) -> float:
-    """Full jitter: uniform between nothing and a bound that doubles (Brooker, AWS, 2015)."""
-    return random.uniform(0, min(LONGEST_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (failures - 1)))
+    return full_jitter(failures, BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
 
 
 def in_flight(partitions: Iterable[Partition]) -> int:

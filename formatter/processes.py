@@ -7,7 +7,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,6 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from formatter.backoff import full_jitter
 
 logger = logging.getLogger("formatter")
 
@@ -27,7 +28,7 @@ STOP_SECONDS = 10.0
 STEADY_SECONDS = 5.0
 """A process that lived so long did not die of its start: the next one starts at once."""
 
-BACKOFF_SECONDS = 0.25
+BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
 
 CHILD = "PUSHGATE_FORMATTER_CHILD"
@@ -124,7 +125,8 @@ class Processes:
         place.child = None
         if lived >= STEADY_SECONDS:
             place.early_deaths = 0
-        wait = _backoff_seconds(place.early_deaths)
+        early = place.early_deaths
+        wait = full_jitter(early, BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS) if early else 0.0
         place.early_deaths += 1
         place.start_at = now + wait
         logger.error(
@@ -132,14 +134,6 @@ class Processes:
             "the next one starts in %.1f s",
             *(number, child.pid, child.poll(), lived, place.early_deaths, wait),
         )
-
-
-def _backoff_seconds(early_deaths: int) -> float:
-    """Nothing for the first; then full jitter, as in `formatter.partition`."""
-    if early_deaths == 0:
-        return 0.0
-    bound = BACKOFF_SECONDS * 2 ** min(early_deaths, 16)
-    return random.uniform(0, min(LONGEST_BACKOFF_SECONDS, bound))
 
 
 def run_processes(arguments: Sequence[str], number: int) -> int:

@@ -11,6 +11,13 @@ set -eu
 }
 output=$1
 shift
+# nginx gives its unix sockets to everybody: who may publish is who may enter their folder.
+if [ -n "${PUSHGATE_STATE_DIR:-}" ] && [ ! -e "$PUSHGATE_STATE_DIR" ]; then
+  mkdir -p -m 750 "$PUSHGATE_STATE_DIR"
+  [ "$(id -u)" -ne 0 ] || chown "${PUSHGATE_USER:-root}" "$PUSHGATE_STATE_DIR"
+elif [ -n "$(find "${PUSHGATE_STATE_DIR:-/nonexistent}" -maxdepth 0 -perm -o=x 2>/dev/null)" ]; then
+  echo "start.sh: every user can enter $PUSHGATE_STATE_DIR and so publish; chmod o= it" >&2
+fi
 "$(dirname "$0")/render.sh" "$output"
 
 pid_file=${PUSHGATE_PID_FILE:-$PUSHGATE_STATE_DIR/gateway.pid}

@@ -23,7 +23,7 @@ from pushgate.leases import Lease, Leases
 from pushgate.ledger import Ledger, read_ledger
 from pushgate.log import History, Log, LogEntry, RedisLog
 from pushgate.memory import MemoryJobQueue, MemoryLog
-from pushgate.publish import publish, publish_straight
+from pushgate.publish import delete_channel, publish, publish_straight
 from pushgate.publisher_control import PublisherControl, PublisherState
 from pushgate.redis_job_queue import RedisJobQueue
 from pushgate.settings import Settings
@@ -64,6 +64,7 @@ __all__ = [
     "Tracer",
     "check_channel",
     "connect",
+    "delete_channel",
     "frame_of",
     "publish",
     "publish_straight",

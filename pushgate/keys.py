@@ -9,11 +9,11 @@
 | `workers` | sorted set | formatter processes by when they were last seen (ms) |
 | `claimed` | hash | partition -> the last job claimed; it and those before were claimed once |
 | `attempts` | hash | `<p>:<entry id>` -> how often the job was claimed, where not once |
-| `put:<event id>` | string, expires | the event was put; a second put is dropped |
+| `put:<id>` | string, expires | the event was put, or a channel deleted; not a second time |
 | `paused` | set | partitions nobody is to claim from |
 | `watched` | string, expires | somebody looks at the control panel |
 | `dead` | stream | jobs given up, with the reason |
-| `log` | stream | all frames in order |
+| `log` | stream | all frames in order; one that is empty tells of its channels' deletion |
 | `channel:<name>` | stream, expires | one channel's recent frames, with the log's entry ids |
 | `epoch` | string | names the log's life; see `pushgate.cursor` |
 | `relay` | hash | source -> the relay's high-water mark |

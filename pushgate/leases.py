@@ -11,6 +11,7 @@ from typing import Protocol
 
 import redis
 
+from pushgate.errors import LeaseLost
 from pushgate.keys import Keys
 from pushgate.scripts import Script
 
@@ -42,6 +43,13 @@ class Lease:
     def holder(self) -> str:
         """What the lease's key holds while it is this owner's."""
         return f"{self.token}:{self.owner}"
+
+    def lost(self) -> LeaseLost:
+        """The error for its owner who does not hold it any more."""
+        return LeaseLost(
+            f"lease {self.name!r}: {self.owner} with token {self.token} does not hold it any more; "
+            "acquire it anew"
+        )
 
 
 @dataclass(frozen=True, slots=True)

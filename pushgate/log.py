@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import redis
 
+from pushgate.channels import check_channel
 from pushgate.cursor import Cursor
 from pushgate.keys import Keys
 from pushgate.scripts import Script
@@ -22,6 +23,9 @@ HISTORY_SLACK = HISTORY_LENGTH // 20
 
 HISTORY_SECONDS = 3_600
 
+DELETION_WINDOW_SECONDS = 3_600
+"""A second deletion of the same id within this time does nothing."""
+
 
 class ResetReason(StrEnum):
     """Why a subscriber cannot be given what came after its cursor."""
@@ -32,17 +36,22 @@ class ResetReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One frame in the log.
+    """One frame in the log, or the deletion of channels.
 
     Attributes:
         entry_id: `<ms>-<seq>`.
         channels: who gets it.
-        frame: the bytes, without their `id:` line.
+        frame: the bytes, without their `id:` line; empty for a deletion.
     """
 
     entry_id: str
     channels: tuple[str, ...]
     frame: bytes
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether the histories of its channels were emptied here, and there is no frame."""
+        return not self.frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,23 @@ class Log(Protocol):
         """What a channel got after the cursor."""
         ...
 
+    def delete_channel(self, channel: str, deletion_id: str = "") -> str:
+        """Empties a channel's history and says so in the log, which tells its subscribers.
+
+        Who comes later with a cursor before the deletion gets a reset.
+
+        Args:
+            channel: which; it may be one that never had a frame.
+            deletion_id: the same one deletes once within an hour; made when not given.
+
+        Returns:
+            The entry of the log that tells of it; the earlier one when it was done before.
+
+        Raises:
+            InvalidChannel: the name breaks the rule.
+        """
+        ...
+
 
 # The script asks where the log was seen; who knows of a loss by other means saw no end of it.
 _BEYOND_ANY_MS = 2**53
@@ -97,6 +123,7 @@ class RedisLog:
         self._epoch = Script(client, "epoch")
         self._move_epoch = Script(client, "move_epoch")
         self._history = Script(client, "history")
+        self._delete_channel = Script(client, "delete_channel")
 
     def cursor(self) -> Cursor:
         """See `Log.cursor`."""
@@ -135,6 +162,23 @@ class RedisLog:
             for entry_id, fields in found
         )
         return History(tuple(entry for entry in entries if channel in entry.channels))
+
+    def delete_channel(self, channel: str, deletion_id: str = "") -> str:
+        """See `Log.delete_channel`."""
+        entry_id = self._delete_channel(
+            [
+                self._keys.log,
+                self._keys.put(deletion_id or new_deletion_id()),
+                self._keys.channel(check_channel(channel)),
+            ],
+            [channel, HISTORY_SECONDS, LOG_LENGTH, DELETION_WINDOW_SECONDS],
+        )
+        return str(entry_id.decode())
+
+
+def new_deletion_id() -> str:
+    """An id that no other deletion has."""
+    return f"deletion-{secrets.token_hex(12)}"
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> LogEntry:

@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pushgate.channels import check_channel
 from pushgate.cursor import Cursor
-from pushgate.errors import LeaseLost, MarkMoved, QueueFull
+from pushgate.errors import MarkMoved, QueueFull
 from pushgate.event import Event
 from pushgate.frames import Frame
 from pushgate.job_queue import (
@@ -27,6 +28,7 @@ from pushgate.job_queue import (
 from pushgate.leases import LEASE_SECONDS, Attendance, Lease
 from pushgate.ledger import Ledger
 from pushgate.log import (
+    DELETION_WINDOW_SECONDS,
     HISTORY_LENGTH,
     HISTORY_SECONDS,
     HISTORY_SLACK,
@@ -119,6 +121,7 @@ class MemoryLog:
         self._entries: list[LogEntry] = []
         self._histories: defaultdict[str, list[LogEntry]] = defaultdict(list)
         self._trimmed_to: dict[str, Position] = {}
+        self._deletions: dict[str, tuple[str, float]] = {}
 
     def append(self, frame: Frame) -> str:
         """Appends one frame to the log and to the history of each of its channels."""
@@ -149,6 +152,19 @@ class MemoryLog:
         """See `Log.after`."""
         position = _parsed(entry_id)
         return [e for e in self._entries if _parsed(e.entry_id) > position][:count]
+
+    def delete_channel(self, channel: str, deletion_id: str = "") -> str:
+        """See `Log.delete_channel`."""
+        check_channel(channel)
+        done = self._deletions.get(deletion_id)
+        if done is not None and done[1] > self._clock():
+            return done[0]
+        entry_id = self.append(Frame((channel,), b""))
+        self._histories[channel].clear()
+        self._trimmed_to[channel] = _parsed(entry_id)
+        if deletion_id:
+            self._deletions[deletion_id] = (entry_id, self._clock() + DELETION_WINDOW_SECONDS)
+        return entry_id
 
     def history(self, channel: str, cursor: Cursor) -> History:
         """See `Log.history`."""
@@ -342,8 +358,5 @@ class MemoryJobQueue:
     def _check(self, lease: Lease) -> _Partition:
         if not self.leases.holds(lease):
             self._books["refused"] += 1
-            raise LeaseLost(
-                f"lease {lease.name!r}: {lease.owner} with token {lease.token} does not hold it "
-                "any more; acquire it anew"
-            )
+            raise lease.lost()
         return self._partitions[int(lease.name) if lease.name.isdecimal() else 0]

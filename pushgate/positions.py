@@ -20,7 +20,7 @@ from redis.exceptions import ResponseError
 
 from pushgate.connection import LONGEST_BLOCK_SECONDS
 from pushgate.cursor import Cursor
-from pushgate.errors import LeaseLost, PushgateError
+from pushgate.errors import PushgateError
 from pushgate.job_queue import FROM_THE_START
 from pushgate.keys import Keys
 from pushgate.leases import Attendance, Lease
@@ -176,6 +176,7 @@ class Positions:
             self._keys.publisher(name),
             self._keys.epoch,
             self._keys.log,
+            self._keys.ledger,
         ]
         try:
             cursor, place, turn, untold = self._begin(
@@ -239,6 +240,7 @@ class Positions:
             self._keys.publisher(name),
             self._keys.dead_of(name),
             self._keys.again(name),
+            self._keys.ledger,
         ]
         arguments: list[str | bytes | int] = [
             *(lease.holder, name, turn.turn, str(turn.cursor)),
@@ -294,10 +296,7 @@ def _fields(pairs: list[bytes]) -> dict[bytes, bytes]:
 def _raise_for(lease: Lease, error: ResponseError) -> NoReturn:
     code, _, found = str(error).partition(" ")
     if code == "LEASE":
-        raise LeaseLost(
-            f"lease {lease.name!r}: {lease.owner} with token {lease.token} does not hold it any "
-            "more; acquire it anew"
-        ) from None
+        raise lease.lost() from None
     if code == "TURN":
         raise TurnMoved(f"{lease.name}: its last turn booked is {found}: begin anew") from None
     raise error

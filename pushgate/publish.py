@@ -11,7 +11,7 @@ from pushgate.event import Event
 from pushgate.frames import frame_of
 from pushgate.job_queue import PUT_WINDOW_SECONDS, JobQueue
 from pushgate.keys import Keys
-from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH
+from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, Log, RedisLog
 from pushgate.redis_job_queue import RedisJobQueue
 from pushgate.scripts import Script
 from pushgate.settings import Settings
@@ -56,6 +56,32 @@ def publish_straight(client: redis.Redis, keys: Keys, event: Event) -> str:
         ],
     )
     return str(entry_id.decode())
+
+
+def delete_channel(channel: str, log: Log | None = None, deletion_id: str = "") -> str:
+    """Empties a channel's history and has every gateway tell its subscribers: `event: reset` with
+    the reason `deleted`. A page then reads its data anew.
+
+    Args:
+        channel: which.
+        log: where; the one the environment names when not given.
+        deletion_id: the same one deletes once within an hour; made when not given.
+
+    Returns:
+        The entry of the log that tells of it.
+
+    Raises:
+        InvalidChannel: the name breaks the rule.
+        redis.exceptions.RedisError: it is not known whether it was deleted; the same call with the
+            same deletion id is harmless.
+    """
+    return (log or _log_of_environment()).delete_channel(channel, deletion_id)
+
+
+@cache
+def _log_of_environment() -> Log:
+    settings = Settings.from_environment()
+    return RedisLog(connect(settings.redis_url), Keys(settings.namespace))
 
 
 @cache

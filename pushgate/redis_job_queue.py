@@ -9,7 +9,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from pushgate.connection import LONGEST_BLOCK_SECONDS
-from pushgate.errors import LeaseLost, MarkMoved, QueueFull
+from pushgate.errors import MarkMoved, QueueFull
 from pushgate.event import Event
 from pushgate.frames import Frame
 from pushgate.job_queue import (
@@ -195,8 +195,5 @@ class RedisJobQueue:
             return script(keys, [lease.holder, *arguments])
         except ResponseError as error:
             if str(error).startswith("LEASE "):
-                raise LeaseLost(
-                    f"lease {lease.name!r}: {lease.owner} with token {lease.token} does not hold "
-                    "it any more; acquire it anew"
-                ) from None
+                raise lease.lost() from None
             raise

@@ -22,6 +22,7 @@ class GatewaySettings:
         public_prefixes: channels under these need no token.
         workers: how many processes, or `auto`.
         engine: what fans the frames out.
+        token_keys: the file of keys that verify tokens; none, and there are no tokens.
         more: further `PUSHGATE_...` settings of nginx/README.md.
     """
 
@@ -32,6 +33,7 @@ class GatewaySettings:
     public_prefixes: tuple[str, ...] = ("thread:", "forum:", "post:", "pushgate:panel")
     workers: str = "auto"
     engine: str = "push_stream"
+    token_keys: Path | None = None
     more: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -49,6 +51,7 @@ def gateway_environment(
         "PUSHGATE_PUBLIC_PREFIXES": " ".join(settings.public_prefixes),
         "PUSHGATE_WORKERS": settings.workers,
         "PUSHGATE_ENGINE": settings.engine,
+        "PUSHGATE_TOKEN_KEYS": str(settings.token_keys or ""),
         "PUSHGATE_MODULE_DIR": str(platform.nginx_modules),
         "PUSHGATE_LUA_PATH": platform.lua_path,
         "PUSHGATE_LUA_CPATH": platform.lua_cpath,
@@ -133,16 +136,17 @@ class Gateway:
 
     def launch(self) -> None:
         """Start nginx without waiting for Redis."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        # Who may enter it may publish.
+        self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._process.start()
 
     def wait_until_ready(self, deadline_seconds: float = 15) -> None:
         """Return when the gateway follows the log; raises DeadlineMissed when it does not."""
         wait_until(self.is_ready, deadline_seconds, "the gateway follows the log")
 
-    def stop(self) -> None:
-        """Stop nginx; do nothing when it does not run."""
-        self._process.stop()
+    def stop(self) -> int | None:
+        """Stop nginx and return its exit status; do nothing when it was never started."""
+        return self._process.stop()
 
     def kill(self) -> None:
         """Kill the master alone, as a crash would."""

@@ -64,7 +64,8 @@ def table(settings: RunSettings, platform: Platform, redis_port: int) -> tuple[P
     partition_leases = [keys.lease(str(number)) for number in range(settings.core.partitions)]
     redis_files = state_dir / "redis"
     gateway_files = state_dir / "gateway"
-    gateway_files.mkdir(parents=True, exist_ok=True)
+    # Who may enter it may publish.
+    gateway_files.mkdir(mode=0o750, parents=True, exist_ok=True)
     return (
         Part(
             name="redis",

@@ -7,27 +7,70 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 from stack.errors import DeadlineMissed, StackError
 
 _PR_SET_PDEATHSIG = 1
 
+_PORTS_OF_A_PROCESS = 100
+
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing uses now.
+    """Return a TCP port of 127.0.0.1 that nothing uses now, and no other process is given.
 
     It lies below the ports the kernel gives to outgoing connections: from among those, a client
     that tries again while its server restarts may be given the server's own port, and keep it.
     """
-    facts = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
-    end = max(int(facts.split()[0]), 12_000)
-    for port in random.sample(range(end - 10_000, end), 200):
+    global _ports
+    if _ports is None or _ports.owner != os.getpid():
+        _ports = _claim_ports()
+    for port in islice(_ports.numbers, _PORTS_OF_A_PROCESS):
         if port_is_free(port):
             return port
-    raise StackError(f"no free port was found among 200 from {end - 10_000} to {end - 1}")
+    raise StackError(f"all {_PORTS_OF_A_PROCESS} ports of this process are in use; stop something")
+
+
+@dataclass(frozen=True)
+class _Ports:
+    """The ports that this process alone gives out.
+
+    Between the moment a port is found free and the moment a server listens there, another process
+    would find it free as well; so no two of ours look at the same ones.
+
+    Attributes:
+        owner: the process; a fork of it needs others.
+        numbers: one after the other, again and again.
+        claim: as long as it is open, they are claimed; the kernel closes it with the process.
+    """
+
+    owner: int
+    numbers: Iterator[int]
+    claim: socket.socket
+
+
+_ports: _Ports | None = None
+
+
+def _claim_ports() -> _Ports:
+    facts = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+    end = max(int(facts.split()[0]), 12_000)
+    firsts = range(end - 10_000, end, _PORTS_OF_A_PROCESS)
+    # Not by the generator that tests seed.
+    for first in random.SystemRandom().sample(firsts, len(firsts)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            # A name without a file, which at most one socket of the machine has at a time.
+            claim.bind(f"\0pushgate-ports-{first}")
+        except OSError:
+            claim.close()
+            continue
+        return _Ports(os.getpid(), cycle(range(first, first + _PORTS_OF_A_PROCESS)), claim)
+    raise StackError(f"other processes have claimed all ports from {end - 10_000} to {end - 1}")
 
 
 def port_is_free(port: int) -> bool:

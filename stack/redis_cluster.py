@@ -1,4 +1,5 @@
-"""A Redis Cluster of our own: three nodes on this machine, each with a third of the slots."""
+"""A Redis Cluster of our own: three nodes on this machine, each with a third of the slots, and
+replicas when a test wants one."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,36 +17,36 @@ from stack.redis_server import RedisServer
 NODES = 3
 SLOTS = 16_384
 
-# A node is thought dead by the others when it was silent for so long; the machine may be busy.
-_NODE_TIMEOUT_MS = 5_000
 _MIGRATED_AT_A_TIME = 100
 _MIGRATE_TIMEOUT_MS = 5_000
 
 
 class RedisCluster:
-    """Three Redis servers that share the slots; no replicas.
+    """Three Redis servers that share the slots.
 
     Args:
         directory: for a folder of each node.
         ports: two for each node: its own, and the one on which nodes talk to each other.
+        node_timeout_ms: a node is thought dead by the others when it was silent for so long; the
+            machine may be busy.
     """
 
-    def __init__(self, platform: Platform, directory: Path, ports: Sequence[int]) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        directory: Path,
+        ports: Sequence[int],
+        node_timeout_ms: int = 5_000,
+    ) -> None:
         if len(set(ports)) != 2 * NODES:
             raise StackError(f"{NODES} nodes need {2 * NODES} different ports, not {list(ports)}")
         self._ports = list(ports[:NODES])
         self._bus_ports = list(ports[NODES:])
+        self._platform = platform
+        self._directory = directory
+        self._node_timeout_ms = node_timeout_ms
         self.nodes = [
-            RedisServer(
-                platform,
-                directory / f"node-{number}",
-                port,
-                settings=(
-                    "cluster-enabled yes",
-                    f"cluster-port {bus_port}",
-                    f"cluster-node-timeout {_NODE_TIMEOUT_MS}",
-                ),
-            )
+            self._server(f"node-{number}", port, bus_port)
             for number, (port, bus_port) in enumerate(
                 zip(self._ports, self._bus_ports, strict=True)
             )
@@ -72,6 +73,43 @@ class RedisCluster:
             lambda: all(_is_whole(client) for client in clients),
             deadline_seconds,
             "the cluster's nodes know each other and all slots",
+        )
+
+    def start_replica(
+        self, number: int, port: int, bus_port: int, deadline_seconds: float = 30
+    ) -> RedisServer:
+        """Start a replica of a node and return it when it has all that the node has."""
+        replica = self._server(f"replica-of-{number}", port, bus_port)
+        replica.start(deadline_seconds)
+        with (
+            redis.Redis.from_url(replica.url, socket_timeout=10) as client,
+            self.client_of(number) as node,
+        ):
+            node_id = _id_of(node)
+            _ask(client, "CLUSTER MEET", "127.0.0.1", self._ports[number], self._bus_ports[number])
+            wait_until(
+                lambda: node_id in {n["node_id"] for n in _ask(client, "CLUSTER NODES").values()},
+                deadline_seconds,
+                "the replica knows its node",
+            )
+            _ask(client, "CLUSTER REPLICATE", node_id)
+            wait_until(
+                lambda: _ask(client, "INFO", "replication").get("master_link_status") == "up",
+                deadline_seconds,
+                "the replica has all that the node has",
+            )
+        return replica
+
+    def _server(self, name: str, port: int, bus_port: int) -> RedisServer:
+        return RedisServer(
+            self._platform,
+            self._directory / name,
+            port,
+            settings=(
+                "cluster-enabled yes",
+                f"cluster-port {bus_port}",
+                f"cluster-node-timeout {self._node_timeout_ms}",
+            ),
         )
 
     def stop(self) -> None:

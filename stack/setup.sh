@@ -3,6 +3,7 @@
 #
 #   stack/setup.sh run     what `make run` needs
 #   stack/setup.sh test    what `make test` needs in addition
+#   stack/setup.sh bench   what `make bench` needs in addition to run
 #
 # Writes .venv/ (Python packages) and on Debian 12 .platform/debian-13/ (nginx, its modules and
 # Redis) and for tests .platform/debian-13-tests/ (Valkey), all below the checkout, and installs
@@ -12,7 +13,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly LEVEL=${1:?run or test}
+readonly LEVEL=${1:?run, test or bench}
 readonly STATE_DIR=${STATE_DIR:-.run}
 readonly LOG=$STATE_DIR/logs/setup.log
 # Where the system says what it is; the tests say something else.
@@ -26,6 +27,8 @@ readonly GATEWAY_PACKAGES=(
 # What the tests run beside it, of Debian 13 too.
 readonly TEST_SERVER_PACKAGES=(valkey-server)
 readonly TEST_PACKAGES=(chromium postgresql lua-check luajit lua-busted lua-cjson)
+# Compiles the bare loop that the gateway is measured beside; the tests try the benchmarks too.
+readonly BENCH_PACKAGES=(gcc libc6-dev)
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -92,6 +95,7 @@ missing_packages() {
     wanted+=(mmdebstrap ca-certificates)
   fi
   [[ $LEVEL == test ]] && wanted+=("${TEST_PACKAGES[@]}")
+  [[ $LEVEL == run ]] || wanted+=("${BENCH_PACKAGES[@]}")
   present=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${wanted[@]}" \
     2>/dev/null || true)
   for package in "${wanted[@]}"; do
@@ -123,7 +127,7 @@ platform_is_current() {
 }
 
 test_platform_is_current() {
-  [[ $LEVEL == run ]] || root_is_current debian-13-tests "${TEST_SERVER_PACKAGES[@]}"
+  [[ $LEVEL != test ]] || root_is_current debian-13-tests "${TEST_SERVER_PACKAGES[@]}"
 }
 
 root_is_current() {
@@ -199,7 +203,8 @@ install_python_packages() {
   echo "$wanted" >.venv/installed.lock
 }
 
-[[ $LEVEL == run || $LEVEL == test ]] || fail "level \"$LEVEL\" is not known, only run and test"
+[[ $LEVEL == run || $LEVEL == test || $LEVEL == bench ]] ||
+  fail "level \"$LEVEL\" is not known, only run, test and bench"
 if ! mkdir -p "$STATE_DIR/logs" .platform 2>/dev/null || ! : 2>/dev/null >>"$LOG"; then
   fail "cannot write to $STATE_DIR and .platform; set STATE_DIR to a folder of yours and run as" \
     "the owner of this checkout"

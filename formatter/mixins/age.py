@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from formatter.errors import EventExpired, InvalidPipelines
-from formatter.mixins.needs import needed
+from formatter.errors import EventExpired
+from formatter.mixins.needs import check_number, needed
 from formatter.pipeline import Pipeline
 from pushgate import Event
+
+MOST_SECONDS = 1e9
+"""Thirty years."""
 
 
 class DropOldMixin(Pipeline):
@@ -29,10 +32,7 @@ class DropOldMixin(Pipeline):
         """
         super().__init__()
         seconds = needed(self, DropOldMixin, "longest_age_seconds", 30)
-        if not isinstance(seconds, int | float) or not 0 < seconds < 1e9:
-            raise InvalidPipelines(
-                f"{type(self).__name__}.longest_age_seconds = {seconds!r}: use seconds above 0"
-            )
+        check_number(self, "longest_age_seconds", most=MOST_SECONDS)
         self._longest_age = timedelta(seconds=seconds)
 
     def admit(self, event: Event) -> bool:

@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from formatter.errors import EventExpired, InvalidPipelines
-from formatter.mixins.figures import check_number
-from formatter.mixins.needs import needed, texts
+from formatter.mixins.needs import check_number, needed, texts
 from formatter.pipeline import Pipeline
 from pushgate import Event, InvalidEvent
 from pushgate.event import RESERVED_DATA_NAMES

@@ -11,8 +11,7 @@ from hashlib import blake2b
 import redis
 
 from formatter.errors import InvalidPipelines
-from formatter.mixins.figures import check_number
-from formatter.mixins.needs import needed
+from formatter.mixins.needs import check_number, needed
 from formatter.pipeline import Pipeline
 from formatter.seldom import SeldomWarning
 from pushgate import (

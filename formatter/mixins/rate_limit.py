@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from limits import RateLimitItem, parse_many
 
 from formatter.errors import InvalidPipelines
-from formatter.mixins.figures import check_number
-from formatter.mixins.needs import needed, texts
+from formatter.mixins.needs import check_number, needed, texts
 from formatter.pipeline import Pipeline
 from formatter.seldom import SeldomWarning
 from pushgate import Event

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from formatter.backoff import full_jitter
 
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 60.0
@@ -12,9 +12,8 @@ FAILURES_TO_CLOSE = 3
 
 
 def backoff_seconds(failures: int) -> float:
-    """Full jitter: uniform between nothing and a bound that doubles (Brooker, AWS, 2015)."""
-    bound = FIRST_BACKOFF_SECONDS * 2 ** min(failures - 1, 16)
-    return random.uniform(0, min(LONGEST_BACKOFF_SECONDS, bound))
+    """How long to leave a consumer alone, by its failures in a row."""
+    return full_jitter(failures, FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
 
 
 class Gate:

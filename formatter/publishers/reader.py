@@ -103,6 +103,10 @@ class LogReader:
 
     def _add_entry(self, entry: LogEntry, cursor: Cursor) -> None:
         publisher = self._publisher
+        if entry.is_deletion:
+            # It empties histories, and a consumer has what it was sent.
+            self._window.skip(cursor, self._place)
+            return
         if not publisher.wanted(entry.channels) or not publisher.wants_type(type_of(entry.frame)):
             self._window.skip(cursor, self._place)
             return

@@ -15,6 +15,10 @@ from collections.abc import Callable, Mapping
 from loadtest.bench.answer_to_frame import answer_to_frame
 from loadtest.bench.comment_pipeline import comment_pipeline
 from loadtest.bench.enrichment import enrichment
+from loadtest.bench.gateway.fan_out import fan_out
+from loadtest.bench.gateway.frame_time import frame_time
+from loadtest.bench.gateway.idle_subscribers import idle_subscribers
+from loadtest.bench.gateway.resumption import resumption
 from loadtest.bench.heavy_stage import heavy_stage
 from loadtest.bench.hooks import hooks
 from loadtest.bench.machine import machine_facts
@@ -40,6 +44,10 @@ ALONE: Mapping[str, Callable[[], Table]] = {
     "heavy_stage": heavy_stage,
     "enrichment": enrichment,
     "worker_memory": worker_memory,
+    "fan_out": fan_out,
+    "idle_subscribers": idle_subscribers,
+    "frame_time": frame_time,
+    "resumption": resumption,
 }
 """What measures one part on databases of its own."""
 

@@ -36,3 +36,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
         for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
     )
     return "  ".join([first, *others])
+
+
+def met(is_met: bool) -> str:
+    """Return what a table says of a target."""
+    return "met" if is_met else "MISSED"

@@ -1,20 +1,26 @@
 -- The way of a request into its stream: each step lets it pass or answers it.
 --
--- Phase: access of locations/subscribe.conf. A request that passes all of them is the engine's.
+-- Phases: choose() server rewrite, run() access of locations/subscribe.conf and polling.conf. A
+-- request that passes all of them is the engine's, or polling's.
 
+local accept = require("pushgate.accept")
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
 local doors = require("pushgate.doors")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local limits = require("pushgate.limits")
+local polling = require("pushgate.polling")
+local query = require("pushgate.query")
 local refusal = require("pushgate.refusal")
 local stay = require("pushgate.stay")
 local subscribe = require("pushgate.subscribe")
 
 local PREFIX = "/sub/"
+local POLLING = "/polling"
 local ALLOWED = "GET, OPTIONS"
 -- When something behind the gateway is away, everybody comes back: not all at once.
 local AWAY_MIN_MS, AWAY_MAX_MS = 5000, 15000
@@ -24,14 +30,14 @@ local OLD_MIN_MS, OLD_MAX_MS = 100, 1000
 local _M = {}
 
 -- Lets pages of the configured origins read the answer. Other pages get none of these headers.
-local function allow_origin()
-    local origin = ngx.req.get_headers()["Origin"]
-    ngx.header["Vary"] = "Origin"
-    if type(origin) ~= "string" or not config.get().origins[origin] then
+local function allow_origin(origin)
+    ngx.header["Vary"] = "Accept, Origin"
+    if not origin or not config.get().origins[origin] then
         return false
     end
     ngx.header["Access-Control-Allow-Origin"] = origin
     ngx.header["Access-Control-Allow-Credentials"] = "true"
+    ngx.header["Access-Control-Expose-Headers"] = "Retry-After"
     return true
 end
 
@@ -46,18 +52,16 @@ local function preflight(is_allowed)
     return ngx.exit(204)
 end
 
--- The position the client brings along: header before query; nil when there is none.
+-- The position the client brings along: header before query; nil when there is none. nginx joins
+-- several headers with a comma, and that is no position; of several arguments the first counts.
 local function cursor_text()
-    local header = ngx.req.get_headers()["Last-Event-ID"]
-    if type(header) == "table" then
-        header = header[#header]
-    end
-    if type(header) == "string" and header ~= "" then
+    local header = ngx.var.http_last_event_id
+    if header and header ~= "" then
         return header
     end
-    local query = ngx.var.arg_last_event_id
-    if query and query ~= "" then
-        return ngx.unescape_uri(query)
+    local asked = ngx.var.arg_last_event_id
+    if asked and asked ~= "" then
+        return ngx.unescape_uri(asked)
     end
     return nil
 end
@@ -67,15 +71,71 @@ local function come_back_later(err)
     return refusal.for_now("unavailable", AWAY_MIN_MS, AWAY_MAX_MS)
 end
 
+-- One address, two locations: who would rather have JSON polls.
+function _M.choose()
+    query.run()
+    if ngx.var.uri:sub(1, #PREFIX) == PREFIX
+        and accept.prefers_json(ngx.req.get_headers()["Accept"])
+    then
+        ngx.ctx.polls = true
+        ngx.req.set_uri(POLLING)
+    end
+end
+
+local function has_body()
+    local length = ngx.var.http_content_length
+    return (length and length ~= "0") or ngx.var.http_transfer_encoding
+end
+
+local function come_back_soon()
+    refusal.book("reload")
+    ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
+    return ngx.exit(ngx.HTTP_OK)
+end
+
+-- Hands a subscriber of subscribe.prepare() to the engine, unless its stream ends before it begins.
+local function let_in(subscriber)
+    subscriber.is_stream = true
+    if subscriber.ends then
+        ngx.ctx.subscriber = subscriber
+        ngx.print((subscribe.begin(subscriber, "")))
+        return ngx.exit(ngx.HTTP_OK)
+    end
+    local ok, err = engine.get().ready()
+    if not ok then
+        return come_back_later(err)
+    end
+    -- What was waited for may have taken a reload.
+    if not generation.is_current() then
+        return come_back_soon()
+    end
+    ok, err = connections.enter(subscriber)
+    if not ok then
+        return come_back_later(err)
+    end
+    ngx.ctx.subscriber = subscriber
+    engine.get().admit(subscriber)
+end
+
 function _M.run()
-    local is_allowed = allow_origin()
+    local origin = ngx.var.http_origin
+    local is_allowed = allow_origin(origin)
+    local polls = ngx.ctx.polls
     local method = ngx.req.get_method()
     if method == "OPTIONS" then
         return preflight(is_allowed)
     end
     if method ~= "GET" then
+        refusal.book("method")
         return answer.method(ALLOWED)
     end
+    if ngx.req.http_version() < 1 then
+        return refusal.for_good(400, "request", "use HTTP/1.1")
+    end
+    if has_body() then
+        return refusal.for_good(413, "size", "a stream is asked for without a body")
+    end
+    answer.drop_conditions()
     -- As it came: nginx' own form has %2F already turned into a slash.
     local path = ngx.var.request_uri:match("^[^?]*")
     if path:sub(1, #PREFIX) ~= PREFIX then
@@ -85,26 +145,28 @@ function _M.run()
     if not requested then
         return refusal.for_good(400, "address", sentence)
     end
-    local identity = doors.open(requested)
-    ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
-    ngx.header["X-Accel-Buffering"] = "no"
-    if not generation.is_current() then
-        refusal.book("reload")
-        ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
-        return ngx.exit(ngx.HTTP_OK)
+    limits.arrive()
+    local identity = doors.open(requested, origin and not is_allowed)
+    if polls then
+        ngx.header["Cache-Control"] = "no-store"
+    else
+        ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
+        ngx.header["X-Accel-Buffering"] = "no"
+    end
+    -- Polling needs no engine: an old worker can still answer.
+    if not polls and not generation.is_current() then
+        return come_back_soon()
     end
     limits.admit(identity)
-    local ok, err = engine.get().ready()
-    if not ok then
-        return come_back_later(err)
-    end
-    local subscriber
-    subscriber, err = subscribe.prepare(requested, cursor_text())
+    local subscriber, err = subscribe.prepare(requested, cursor_text())
     if not subscriber then
         return come_back_later(err)
     end
     stay.begin(subscriber, identity)
-    engine.get().admit(subscriber)
+    if polls then
+        return polling.run(subscriber)
+    end
+    return let_in(subscriber)
 end
 
 return _M

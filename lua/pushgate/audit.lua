@@ -39,7 +39,7 @@ function _M.begin(subscriber, numbers, now)
     subscriber.evictions = recent.evictions()
 end
 
--- From here on the stream cannot be audited: the epoch has moved.
+-- From here on the stream cannot be audited: the epoch has moved, or its channels are counted anew.
 function _M.give_up(subscriber)
     subscriber.numbers = nil
 end
@@ -74,10 +74,14 @@ local function all_that_came(subscriber)
 end
 
 -- The number of the channel's last frame in front of the position; whether the one at it was met.
--- Nil when there are too many behind it.
-local function number_before(name, ms, seq)
-    local number = recent.count(name)
+-- Nil when there are too many behind it, or the channel is counted anew.
+local function number_before(subscriber, i, ms, seq)
+    local name = subscriber.names[i]
+    local number, stamp = recent.count(name)
     local met = false
+    if stamp ~= subscriber.stamps[i] then
+        return nil
+    end
     for _ = 1, recent.MOST do
         local at = recent.position_of(name, number)
         -- One that has left `recent` by its age is in front of anything under way.
@@ -110,8 +114,8 @@ end
 -- How many frames were owed up to the position, exclusive, and whether the one at it is known.
 local function owed_before(subscriber, ms, seq)
     local owed, met = 0, false
-    for i, name in ipairs(subscriber.names) do
-        local number, here = number_before(name, ms, seq)
+    for i = 1, #subscriber.names do
+        local number, here = number_before(subscriber, i, ms, seq)
         if not number then
             return nil
         end
@@ -156,7 +160,12 @@ function _M.at_ping(subscriber)
     end
     local came, owed = all_that_came(subscriber), 0
     for i, name in ipairs(subscriber.names) do
-        owed = owed + recent.count(name) - numbers[i]
+        local number, stamp = recent.count(name)
+        if stamp ~= subscriber.stamps[i] then
+            _M.give_up(subscriber)
+            return false
+        end
+        owed = owed + number - numbers[i]
     end
     local taken = subscriber.owed_up_to
     if owed <= came then
@@ -175,7 +184,7 @@ function _M.at_ping(subscriber)
         return false
     end
     if recent.evictions() ~= subscriber.evictions then
-        unaudited(subscriber)
+        _M.give_up(subscriber)
         return false
     end
     owed = owed_before(subscriber, taken.ms, taken.seq + 1)

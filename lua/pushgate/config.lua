@@ -31,6 +31,11 @@ local function whole_number(env, name, default)
     return tonumber(value)
 end
 
+local function text_or(env, name, default)
+    local value = env(name) or ""
+    return value ~= "" and value or default
+end
+
 local function words(text)
     local list = {}
     for word in (text or ""):gmatch("%S+") do
@@ -39,12 +44,29 @@ local function words(text)
     return list
 end
 
+local function on_or_off(env, name, default)
+    local value = env(name) or ""
+    if value == "" then
+        return default
+    end
+    if value ~= "on" and value ~= "off" then
+        misuse(name, value, "use on or off")
+    end
+    return value == "on"
+end
+
 local function needed(env, name)
     local value = env(name) or ""
     if value == "" then
         misuse(name, value, "is needed; nginx/README.md lists the settings")
     end
     return value
+end
+
+-- How many of a worker's connections may be streams. The rest is for requests that get none, for
+-- Redis, the engine and nginx itself.
+local function worker_streams(connections)
+    return math.max(1, math.floor(connections - math.max(64, connections * 0.05)))
 end
 
 -- Reads the settings. `env` is os.getenv, or a stand-in in tests.
@@ -74,10 +96,22 @@ function _M.load(env)
         engine_socket = needed(env, "PUSHGATE_STATE_DIR") .. "/engine.sock",
         public_prefixes = words(env("PUSHGATE_PUBLIC_PREFIXES") or "thread: forum: post:"),
         origins = origins,
+        token_keys = env("PUSHGATE_TOKEN_KEYS") or "",
+        token_audience = text_or(env, "PUSHGATE_TOKEN_AUDIENCE", "pushgate"),
+        cut_at_expiry = on_or_off(env, "PUSHGATE_CUT_AT_EXPIRY", false),
         private_key = env("PUSHGATE_PRIVATE_KEY") or "",
         has_access_log = (env("PUSHGATE_ACCESS_LOG") or "") ~= "",
         retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),
         retry_max_ms = whole_number(env, "PUSHGATE_RETRY_MAX_MS", 5000),
+        worker_streams = worker_streams(whole_number(env, "PUSHGATE_CONNECTIONS", 65536)),
+        max_streams = whole_number(env, "PUSHGATE_MAX_STREAMS", 0),
+        max_streams_per_address = whole_number(env, "PUSHGATE_MAX_STREAMS_PER_ADDRESS", 0),
+        max_streams_per_user = whole_number(env, "PUSHGATE_MAX_STREAMS_PER_USER", 0),
+        connects_per_second = whole_number(env, "PUSHGATE_CONNECTS_PER_SECOND", 0),
+        address_connects_per_second = whole_number(env,
+            "PUSHGATE_ADDRESS_CONNECTS_PER_SECOND", 0),
+        max_age_seconds = whole_number(env, "PUSHGATE_MAX_AGE_SECONDS", 4 * 3600),
+        poll_seconds = whole_number(env, "PUSHGATE_POLL_SECONDS", 25),
     }
     if new.retry_min_ms > new.retry_max_ms then
         misuse("PUSHGATE_RETRY_MIN_MS", tostring(new.retry_min_ms),

@@ -4,6 +4,7 @@
 
 local audit = require("pushgate.audit")
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
 local counters = require("pushgate.counters")
 local limits = require("pushgate.limits")
 
@@ -12,28 +13,35 @@ local MOST_USER = 128
 
 local _M = {}
 
--- Why the stream ended: what the gateway says of it; or the engine has ended the response in order,
--- which it does by itself at a reload and a stop alone; else the client went, or its connection
--- broke.
+-- Why the stream ended: what the gateway says of it; or the worker ends, or the engine has ended
+-- the response in order, which it does by itself at a reload and a stop alone; else the client
+-- went, or its connection broke.
 local function reason_of(subscriber)
-    return subscriber.departed or (ngx.var.request_completion == "OK" and "exit") or "client"
+    if subscriber.departed then
+        return subscriber.departed
+    end
+    if ngx.worker.exiting() or ngx.var.request_completion == "OK" then
+        return "exit"
+    end
+    return "client"
 end
 
--- Hands the access log what it says of a request for a stream.
+-- Hands the access log what it says of a stream; of a refusal, refusal.lua has.
 local function log_access(subscriber, reason)
-    local var = ngx.var
+    local var, identity = ngx.var, subscriber.identity
     var.pushgate_reason = reason
-    if subscriber then
-        var.pushgate_frames = subscriber.passed + subscriber.replayed
-        var.pushgate_resumed = subscriber.resumed and "yes" or ""
-        local identity = subscriber.identity
-        var.pushgate_user = identity and identity.sub and identity.sub:sub(1, MOST_USER) or ""
-    end
+    var.pushgate_frames = subscriber.passed + subscriber.replayed
+    var.pushgate_resumed = subscriber.resumed and "yes" or ""
+    var.pushgate_user = identity and identity.sub and identity.sub:sub(1, MOST_USER) or ""
 end
 
 function _M.run()
+    local subscriber = ngx.ctx.subscriber
+    if subscriber then
+        connections.leave(subscriber)
+    end
     limits.release()
-    local subscriber, reason = ngx.ctx.subscriber, ngx.ctx.refused or ""
+    local reason
     if subscriber and subscriber.started then
         reason = reason_of(subscriber)
         audit.finish(subscriber)
@@ -44,7 +52,7 @@ function _M.run()
         reason = "engine"
         counters.add("refusals:engine")
     end
-    if config.get().has_access_log then
+    if subscriber and config.get().has_access_log then
         log_access(subscriber, reason)
     end
     if ngx.worker.exiting() then

@@ -16,13 +16,14 @@ local SETTLE_SECONDS = 0.5
 
 local _M = {}
 
--- In the master; every worker forked from it has the same. Set in the dict by the workers only,
--- because a reload may yet fail after this.
+-- In the master; every worker forked from it has the same. Numbers are drawn here, so that a reload
+-- that overtakes the workers of the one before it has another one. They count from when a worker
+-- has one, because a reload may yet fail after this.
 local mine = 1
 local began_at = 0
 
 function _M.load()
-    mine = (state:get("generation") or 0) + 1
+    mine = state:incr("generations", 1, 0)
 end
 
 function _M.start()
@@ -32,8 +33,9 @@ function _M.start()
     began_at = ngx.now()
 end
 
+-- Whether this worker may take subscribers in and hand frames over.
 function _M.is_current()
-    return state:get("generation") == mine
+    return state:get("generation") == mine and not ngx.worker.exiting()
 end
 
 -- Refuses to publish in an old worker. The tail comes again, and meets a new one.

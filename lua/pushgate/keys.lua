@@ -17,6 +17,7 @@ function _M.new(namespace)
         log = prefix .. "log",
         epoch = prefix .. "epoch",
         ledger = prefix .. "ledger",
+        revoked = prefix .. "revoked",
     }, mt)
 end
 

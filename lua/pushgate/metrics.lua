@@ -21,6 +21,8 @@ local COUNTERS = {
     { "replayed", "pushgate_replayed_frames_total",
         "Frames sent out of history, or noted while the stream began." },
     { "deliveries", "pushgate_deliveries_total", "Frames handed live to a subscriber's socket." },
+    { "polls", "pushgate_polls_total", "Polls answered." },
+    { "deletions", "pushgate_deletions_total", "Deletions of channels told of." },
     { "bytes", "pushgate_delivered_bytes_total",
         "Bytes of streams, without what HTTP and TLS add; pings not counted." },
     { "epochs", "pushgate_epochs_total", "Times the log had lost what it had shown." },
@@ -34,7 +36,9 @@ local COUNTERS = {
 -- counter before its colon, metric, help
 local BY_REASON = {
     { "resets", "pushgate_resets_total", "Subscribers told that they may have missed something." },
-    { "refusals", "pushgate_refusals_total", "Requests for a stream that got none." },
+    { "refusals", "pushgate_refusals_total", "Requests for a stream or a poll that got none." },
+    { "malformed", "pushgate_malformed_total",
+        "What Redis held where something else should be, by where it was found; passed over." },
     { "departures", "pushgate_departures_total",
         "Streams ended; client: it went or its connection broke." },
 }

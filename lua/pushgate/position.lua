@@ -91,12 +91,22 @@ local function candidate()
     return ("%08x"):format(math.random(0, 0xffffffff))
 end
 
+-- Says what does not make a cursor.
+local function no_cursor(reply)
+    local keys = config.get().keys
+    if not cursor.is_epoch(reply[1]) then
+        return "the key " .. keys.epoch .. " holds no epoch; delete it, and a new one begins"
+    end
+    return "the log's last id, " .. tostring(reply[2]) .. ", is one that no cursor can hold; "
+        .. "delete the key " .. keys.log
+end
+
 -- The cursor a script answered, with the log's place there as `place`.
-local function answered(reply, name)
+local function answered(reply)
     local found = cursor.of_entry(tostring(reply[1]), tostring(reply[2]))
     local place = tonumber(reply[3])
     if not found or not place then
-        return nil, "the script " .. name .. " answered no cursor"
+        return nil, no_cursor(reply)
     end
     found.place = place
     return found
@@ -115,24 +125,19 @@ function _M.ask(connection)
     if not reply then
         return nil, err
     end
-    return answered(reply, "epoch")
+    return answered(reply)
 end
 
--- No log ends there.
-local BEYOND_ANY_MS = 2 ^ 53
-
--- Asks Redis to begin a new epoch because the log ends before `shown`, or, `by_count`, has fewer
--- entries than were shown. Returns the cursor that holds now, also when somebody else was first; or
--- nil and an error.
-function _M.ask_to_move(connection, shown, by_count)
+-- Asks Redis to begin a new epoch because the log ends before `shown`. Returns the cursor that
+-- holds now, also when somebody else was first; or nil and an error.
+function _M.ask_to_move(connection, shown)
     local keys = config.get().keys
-    local shown_ms = by_count and BEYOND_ANY_MS or shown.ms
     local reply, err = connection:run("move_epoch", { keys.epoch, keys.log },
-        { shown.epoch, candidate(), whole(shown_ms), whole(shown.seq) })
+        { shown.epoch, candidate(), whole(shown.ms), whole(shown.seq) })
     if not reply then
         return nil, err
     end
-    return answered(reply, "move_epoch")
+    return answered(reply)
 end
 
 function _M.now()
@@ -160,6 +165,11 @@ function _M.begin()
     return read("now")
 end
 
+-- How often the two were moved without the entries between having been handed over.
+function _M.jumps()
+    return state:get("jumps") or 0
+end
+
 -- The tail is about to hand over the entry at `position`. Never goes back within an epoch: a new
 -- tail announces again what the last one announced and did not hand over. Returns whether nobody
 -- had announced it.
@@ -184,21 +194,26 @@ function _M.hand_over(books)
     write_done(books)
 end
 
+local function jump(books, found)
+    -- First, so that whoever has seen the new place knows that it was jumped to.
+    state:incr("jumps", 1, 0)
+    books.position = found
+    write_done(books)
+    state:set("now", found.text)
+end
+
 -- Goes on at `found`, a position in another epoch: the log counts anew.
 function _M.move(found)
     local books = _M.books()
-    books.before, books.place, books.position = _M.booked(books), found.place, found
-    write_done(books)
-    state:set("now", found.text)
+    books.before, books.place = _M.booked(books), found.place
+    jump(books, found)
 end
 
 -- Goes on at `found` because entries between `done` and it were cut off unread.
 function _M.skip(found)
     local books = _M.books()
     books.cut = books.cut + math.max(0, found.place - _M.place(books))
-    books.position = found
-    write_done(books)
-    state:set("now", found.text)
+    jump(books, found)
 end
 
 return _M

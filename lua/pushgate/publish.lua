@@ -1,4 +1,5 @@
--- POST /pub?id=<channel>[/<channel>...]: one frame straight into the log.
+-- POST /pub?id=<channel>[/<channel>...]: one frame straight into the log. DELETE: the channels'
+-- histories are emptied, and their subscribers told.
 --
 -- Phase: content of locations/publish.conf, on private listeners only. The body is the frame's
 -- data, a JSON object. Headers: Event-Type (default "published"), Event-Id (idempotency key; made
@@ -12,8 +13,11 @@ local formats = require("pushgate.statistics_formats")
 local frames = require("pushgate.sse.frames")
 local redis = require("pushgate.redis")
 
-local json = require("cjson.safe")
 local state = ngx.shared.pushgate_state
+
+-- Takes what a browser takes: no 0x1f, no NaN.
+local json = require("cjson.safe").new()
+json.decode_invalid_numbers(false)
 
 -- As pushgate/log.py and pushgate/job_queue.py have them.
 local HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS = 1000, 3600, 100000, 3600
@@ -74,14 +78,19 @@ local function data_line(body, event_id, names)
     return "{" .. table.concat(fields, ",") .. (rest:sub(1, 1) == "}" and "" or ",") .. rest
 end
 
--- A header that must pass `check`; the default when it is absent; or nil and a sentence.
-local function header(name, check, default)
-    local value = ngx.req.get_headers()[name]
+local TYPE_RULE = "use a-z first, then a-z 0-9 _ . -, at most 64; reset, error, open and gone are "
+    .. "the stream's own"
+local ID_RULE = "use a letter or digit first, then letters, digits, _ . : -, at most 128"
+
+-- A header that must pass `check`, which `rule` says in words; the default when it is absent; or
+-- nil and a sentence. Several of a name nginx joins with a comma, which passes no check.
+local function header(name, check, rule, default)
+    local value = ngx.var["http_" .. name:lower():gsub("-", "_")]
     if value == nil then
         return default
     end
-    if type(value) ~= "string" or not check(value) then
-        return nil, "header " .. name .. ": use a letter or digit, then letters, digits, _ . -"
+    if not check(value) then
+        return nil, "header " .. name .. ": " .. rule
     end
     return value
 end
@@ -90,13 +99,21 @@ local function new_event_id()
     return ("%s%012x%08x"):format("pub", ngx.now() * 1000, math.random(0, 0xffffffff))
 end
 
+-- The address has been decoded as a whole.
+local function as_it_is(text)
+    return text
+end
+
 -- The channels asked for; or nil and a sentence.
 local function channels_asked()
-    local id = ngx.var.arg_id
-    if not id or id == "" then
+    local id = ngx.req.get_uri_args().id
+    if type(id) == "table" then
+        return nil, "several id in the address; name several channels as /pub?id=a/b"
+    end
+    if type(id) ~= "string" or id == "" then
         return nil, "name the channel: /pub?id=<channel>"
     end
-    local requested, sentence = channels.parse_path(id:gsub("%%2[fF]", "/"), ngx.unescape_uri)
+    local requested, sentence = channels.parse_path(id, as_it_is)
     if not requested then
         return nil, sentence
     end
@@ -124,17 +141,16 @@ local function subscribers_of(name)
     return status == 200 and found.subscribers or 0
 end
 
--- Appends the frame and asks what the histories hold now. Returns push-stream's answer as
--- statistics_formats.lua takes it; or nil and an error.
-local function append(names, event_id, frame)
+-- Runs a script on the channels, with further keys before theirs, and asks what their histories
+-- hold then. Returns push-stream's answer as statistics_formats.lua takes it; or nil and
+-- an error.
+local function run(script, names, key_names, arguments)
     local keys = config.get().keys
-    local key_names = { keys.log, keys.ledger, keys:put(event_id) }
     for _, name in ipairs(names) do
         key_names[#key_names + 1] = keys:channel(name)
     end
     local infos, err = redis.with(function(connection)
-        local id, why = connection:run("publish", key_names, { table.concat(names, " "), frame,
-            HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS })
+        local id, why = connection:run(script, key_names, arguments)
         if not id then
             return nil, why
         end
@@ -160,22 +176,49 @@ local function append(names, event_id, frame)
         infos = found }
 end
 
+local function append(names, event_id, frame)
+    local keys = config.get().keys
+    return run("publish", names, { keys.log, keys.ledger, keys:put(event_id) },
+        { table.concat(names, " "), frame, HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH,
+            WINDOW_SECONDS })
+end
+
+local function delete(names, event_id)
+    local keys = config.get().keys
+    return run("delete_channel", names, { keys.log, keys:put(event_id) },
+        { table.concat(names, " "), HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS })
+end
+
+local function answer_written(found, err)
+    if not found then
+        ngx.log(ngx.ERR, "could not write to the log: ", err)
+        return answer.explained(503, "the log is not reachable now; the same Event-Id may be "
+            .. "sent again")
+    end
+    local format, content_type = formats.chosen(ngx.req.get_headers()["Accept"])
+    return answer.text(200, content_type, formats.text(format, found))
+end
+
 function _M.run()
-    if ngx.req.get_method() ~= "POST" then
-        return answer.method("POST")
+    local method = ngx.req.get_method()
+    if method ~= "POST" and method ~= "DELETE" then
+        return answer.method("POST, DELETE")
     end
     local names, sentence = channels_asked()
     if not names then
         return answer.explained(400, sentence, not ngx.var.arg_id and NO_CHANNEL or nil)
     end
     local event_type, event_id
-    event_type, sentence = header("Event-Type", frames.is_event_type, "published")
+    event_type, sentence = header("Event-Type", frames.is_event_type, TYPE_RULE, "published")
     if not event_type then
         return answer.explained(400, sentence)
     end
-    event_id, sentence = header("Event-Id", frames.is_event_id, new_event_id())
+    event_id, sentence = header("Event-Id", frames.is_event_id, ID_RULE, new_event_id())
     if not event_id then
         return answer.explained(400, sentence)
+    end
+    if method == "DELETE" then
+        return answer_written(delete(names, event_id))
     end
     local body, status
     body, status, sentence = read_body()
@@ -187,14 +230,7 @@ function _M.run()
     if not line then
         return answer.explained(400, sentence)
     end
-    local found, err = append(names, event_id, frames.of_event(event_type, line))
-    if not found then
-        ngx.log(ngx.ERR, "could not publish: ", err)
-        return answer.explained(503, "the log is not reachable now; the same Event-Id may be "
-            .. "sent again")
-    end
-    local format, content_type = formats.chosen(ngx.req.get_headers()["Accept"])
-    return answer.text(200, content_type, formats.text(format, found))
+    return answer_written(append(names, event_id, frames.of_event(event_type, line)))
 end
 
 return _M

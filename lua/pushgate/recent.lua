@@ -4,9 +4,10 @@
 -- Shared dict pushgate_recent, bounded, least recently used goes first:
 --   c<channel>        counts the frames of the channel
 --   f<channel> <n>    the n-th one, as it goes out
--- A counter that was thrown out begins again at `sequence` (in pushgate_state), which counts all
--- frames of all channels and so is at least as high as any counter ever was: between() then finds
--- entries missing and says so, and never takes a frame for another.
+-- Both expire when nobody asks for them any more: names that strangers made up cost no lasting
+-- memory. A counter that is gone begins again at `sequence` (in pushgate_state), which counts all
+-- frames of all channels and so is at least as high as any counter ever was: append_since() then
+-- finds entries missing and says so, and never takes a frame for another.
 --
 -- Phases: all.
 
@@ -17,6 +18,8 @@ local recent = ngx.shared.pushgate_recent
 local state = ngx.shared.pushgate_state
 
 local KEEP_SECONDS = 30
+-- Longer than a subscriber takes to come in.
+local COUNT_SECONDS = 120
 -- More than this between two looks is not copied frame by frame: history does it better.
 local MOST = 1000
 
@@ -34,13 +37,25 @@ function _M.evictions()
     return state:get("recent:evictions") or 0
 end
 
+-- A counter's flags say where `sequence` was when the counter began, so that one which has begun
+-- again can be told from the one there was.
+local function stamp(sequence)
+    return sequence % 0x7fffffff + 1
+end
+
 -- Keeps one frame of one channel. Called by the tail before the engine gets the frame.
 function _M.note(channel, block)
     local sequence = state:incr("sequence", 1, 0)
-    local number, _, forcible = recent:incr("c" .. channel, 1, sequence - 1)
-    evicted(forcible)
+    local key = "c" .. channel
+    local number = recent:incr(key, 1)
+    if not number then
+        local _, _, forcible = recent:add(key, sequence - 1, COUNT_SECONDS, stamp(sequence))
+        evicted(forcible)
+        number = recent:incr(key, 1)
+    end
     if number then
-        _, _, forcible = recent:set("f" .. channel .. " " .. number, block, KEEP_SECONDS)
+        recent:expire(key, COUNT_SECONDS)
+        local _, _, forcible = recent:set("f" .. channel .. " " .. number, block, KEEP_SECONDS)
         evicted(forcible)
     end
 end
@@ -70,19 +85,28 @@ function _M.has(channel, at)
     return false
 end
 
--- How many frames the channel has had.
+-- How many frames all channels have had.
+function _M.total()
+    return state:get("sequence") or 0
+end
+
+-- How many frames the channel has had; and a number that is another one when the counter has begun
+-- again.
 function _M.count(channel)
     local key = "c" .. channel
-    local number = recent:get(key)
-    if not number then
-        number = state:get("sequence") or 0
-        local added, _, forcible = recent:add(key, number)
-        evicted(forcible)
-        if not added then
-            number = recent:get(key) or number
-        end
+    local number, flags = recent:get(key)
+    if number then
+        recent:expire(key, COUNT_SECONDS)
+        return number, flags
     end
-    return number
+    number = state:get("sequence") or 0
+    flags = stamp(number)
+    local added, _, forcible = recent:add(key, number, COUNT_SECONDS, flags)
+    evicted(forcible)
+    if added then
+        return number, flags
+    end
+    return recent:get(key)
 end
 
 -- Appends the frames after number `from` to `list`. Returns the number of the last one; or nil when

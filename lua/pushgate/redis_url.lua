@@ -1,5 +1,6 @@
 -- Where Redis is, as an address: redis://[user[:password]@]host[:port][/db], rediss:// for TLS,
--- unix://[user[:password]@]/path[?db=n].
+-- unix://[user[:password]@]/path[?db=n]; or a cluster, by some of its nodes:
+-- redis+cluster://[user[:password]@]host:port,host:port, rediss+cluster:// for TLS.
 --
 -- Pure: no nginx phase, no I/O.
 
@@ -11,11 +12,36 @@ local function decoded(text)
     end)
 end
 
--- Returns {host, port, tls, path, db, user, password, pool}; or nil and one sentence.
+-- A name needs a resolver that nginx does not have for it; this one never changes.
+local function host_of(name)
+    return name == "localhost" and "127.0.0.1" or name
+end
+
+-- Reads "host[:port],host[:port]...[/]". Returns a list of {host, port}; nil for any other text.
+local function nodes_of(place)
+    local listed = place:match("^(.-)/?0?$")
+    local nodes = {}
+    for text in (listed .. ","):gmatch("([^,]*),") do
+        local host, port = text:match("^([^:/]+):(%d+)$")
+        host = host or text:match("^([^:/]+)$")
+        if not host then
+            return nil
+        end
+        nodes[#nodes + 1] = { host = host_of(host), port = tonumber(port or "6379") }
+    end
+    return nodes
+end
+
+-- Returns {host, port, tls, path, db, user, password, pool}, of a cluster {nodes, ...} without
+-- host, port and path; or nil and one sentence.
 function _M.parse(url)
-    local scheme, rest = url:match("^(%a+)://(.*)$")
+    local scheme, rest = url:match("^([%a+]+)://(.*)$")
+    local plain = scheme and scheme:match("^(rediss?)%+cluster$")
+    local is_cluster = plain ~= nil
+    scheme = plain or scheme
     if scheme ~= "redis" and scheme ~= "rediss" and scheme ~= "unix" then
-        return nil, "write redis://host:port/db, rediss://... or unix:///path"
+        return nil, "write redis://host:port/db, rediss://..., unix:///path or "
+            .. "redis+cluster://host:port,host:port"
     end
     local userinfo, place = rest:match("^([^/]*)@(.*)$")
     place = place or rest
@@ -30,7 +56,12 @@ function _M.parse(url)
         tls = scheme == "rediss",
     }
     local db
-    if scheme == "unix" then
+    if is_cluster then
+        address.nodes = nodes_of(place)
+        if not address.nodes then
+            return nil, "write redis+cluster://host:port,host:port"
+        end
+    elseif scheme == "unix" then
         address.path, db = place:match("^(/[^?]*)%?db=(%d+)$")
         address.path = address.path or place:match("^(/[^?]+)$")
         if not address.path then
@@ -48,14 +79,12 @@ function _M.parse(url)
         if not host or not db then
             return nil, "write redis://host:port/db"
         end
-        -- A name needs a resolver that nginx does not have for it; this one never changes.
-        address.host = host == "localhost" and "127.0.0.1" or host
+        address.host = host_of(host)
         address.port = tonumber(port or "6379")
     end
     address.db = tonumber(db ~= "" and db or "0") or 0
     -- Connections are shared by what they are logged in to, not only by where they lead.
-    address.pool = "pushgate:" .. (address.path or (address.host .. ":" .. address.port)) .. ":"
-        .. address.db .. ":" .. (address.user or "")
+    address.pool = ":" .. address.db .. ":" .. (address.user or "")
     return address
 end
 

@@ -92,7 +92,9 @@ end
 local function append_history(parts, entries, subscriber, epoch)
     for i = 1, #entries do
         local entry = entries[i]
-        parts[#parts + 1] = frames.with_id(epoch .. "." .. entry.id, entry.frame)
+        -- Other subscribers may be given the same entry.
+        entry.block = entry.block or frames.with_id(epoch .. "." .. entry.id, entry.frame)
+        parts[#parts + 1] = entry.block
     end
     subscriber.replayed = #entries
     local last = entries[#entries]
@@ -152,6 +154,14 @@ local function resume(subscriber, text, now)
         subscriber.head = head_of_reset("cursor", now)
         return true
     end
+    if asked.epoch == now.epoch and asked.ms == now.ms and asked.seq == now.seq then
+        -- Nothing lies behind it, and nobody need be asked: many come back to a site at rest.
+        move(subscriber, asked)
+        subscriber.head = frames.prologue(retry_ms(), asked.text)
+        counters.add("resumes")
+        subscriber.resumed = true
+        return true
+    end
     local found, err = history.after(subscriber.names, asked)
     if not found then
         return nil, err
@@ -181,16 +191,17 @@ end
 
 -- Prepares a subscription. `requested` is a list of {name, backlog}; `cursor_text` is what the
 -- client brought along, or nil.
--- Returns a subscriber, whose `names` are its channels; or nil and an error (the client may come
--- back).
+-- Returns a subscriber, whose `names` are its channels; one that `ends` gets its `head` and no
+-- more. Or nil and an error (the client may come back).
 function _M.prepare(requested, cursor_text)
     generation.settle()
-    local names, counts = {}, {}
+    local names, counts, stamps = {}, {}, {}
     for i, channel in ipairs(requested) do
         names[i] = channel.name
-        counts[i] = recent.count(channel.name)
+        counts[i], stamps[i] = recent.count(channel.name)
     end
-    local subscriber = { names = names, counts = counts, passed = 0, replayed = 0 }
+    local subscriber = { names = names, counts = counts, stamps = stamps, passed = 0, replayed = 0,
+        jumps = position.jumps() }
     local now, err = position.begin()
     if not now then
         return nil, err
@@ -255,11 +266,25 @@ local function append_recent(subscriber, parts, now)
     return true
 end
 
+-- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
+local function leave(subscriber, reason)
+    subscriber.departed = reason
+    return "", true
+end
+
 -- The moment at which all channels are registered (see above). `block` is a frame that comes with
 -- it, or anything else. Returns what the subscriber gets, and whether its stream ends with it.
 function _M.begin(subscriber, block)
     subscriber.started = true
-    counters.add("streams_opened")
+    if subscriber.is_stream then
+        counters.add("streams_opened")
+    end
+    -- What was revoked since access was asked has been told before this subscriber could hear it.
+    local reason = stay.reason_to_leave(subscriber)
+    if reason then
+        audit.begin(subscriber, {})
+        return leave(subscriber, reason)
+    end
     local parts, ends = { subscriber.head }, subscriber.ends
     if ends then
         subscriber.departed = "more"
@@ -268,14 +293,16 @@ function _M.begin(subscriber, block)
         local now = position.now()
         if now.epoch ~= subscriber.epoch then
             reset_epoch(subscriber, now, parts)
+        elseif position.jumps() ~= subscriber.jumps then
+            ends = true
         end
-        ends = not append_recent(subscriber, parts, now)
+        ends = ends or not append_recent(subscriber, parts, now)
         if ends then
             subscriber.departed = "overrun"
             audit.begin(subscriber, {})
         end
     end
-    subscriber.head, subscriber.counts, subscriber.ends = nil, nil, nil
+    subscriber.head, subscriber.counts, subscriber.ends, subscriber.jumps = nil, nil, nil, nil
     counters.add("replayed", subscriber.replayed)
     local at = not ends and cursor_of(block)
     if at and at.epoch == subscriber.epoch
@@ -307,12 +334,6 @@ local function ping(subscriber)
         return frames.id(taken.text)
     end
     return nil
-end
-
--- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
-local function leave(subscriber, reason)
-    subscriber.departed = reason
-    return "", true
 end
 
 local function epoch_moved(subscriber, now)

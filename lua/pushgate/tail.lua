@@ -14,11 +14,13 @@ local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
+local garbage = require("pushgate.garbage")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
 local redis = require("pushgate.redis")
+local revocation = require("pushgate.revocation")
 
 local sleep = ngx.sleep
 local state = ngx.shared.pushgate_state
@@ -30,6 +32,8 @@ local COUNT = 500
 local LOOK_SECONDS = 5
 -- Farther behind than this, the gateway says that it is not ready.
 local LATE_SECONDS = 10
+-- Open streams are told of revocations this often at the most.
+local TELL_SECONDS = 1
 -- A timer's memory is given back when it ends; then the next one begins.
 local RUN_SECONDS = 60
 local BACKOFF_MIN_SECONDS, BACKOFF_MAX_SECONDS = 0.05, 2
@@ -146,6 +150,31 @@ local function look_at_clock(run, connection)
     return true
 end
 
+-- A place in the epoch of `done` at which no log ends.
+local function behind_every_end(done)
+    return { epoch = done.epoch, ms = 2 ^ 53, seq = 0 }
+end
+
+-- What XINFO says of a log that has entries behind `done`, and whether it is one that lost its end
+-- since and has grown anew: then it lacks the entry that `done` is. That is shown by a place that
+-- lies behind every end, or false. Returns nil and an error when it cannot be had.
+local function ask_what_is_behind(connection, done)
+    local log, id = config.get().keys.log, cursor.entry_id(done)
+    local replies, err = connection:together({ { "xinfo", "STREAM", log },
+        { "xrange", log, id, id } })
+    if not replies then
+        return nil, err
+    end
+    local info, entry = replies[1], replies[2]
+    if info[1] == false or entry[1] == false then
+        return nil, tostring(info[2] or entry[2])
+    end
+    if not entry[1] and history.log_was_not_cut_at(info, done) then
+        return info, behind_every_end(done)
+    end
+    return info, false
+end
+
 -- Looks whether the log is still the one that was followed. Returns true; or nil and an error.
 local function look(run, connection)
     local begun, err = position.begin()
@@ -159,30 +188,42 @@ local function look(run, connection)
     if not found then
         return nil, err
     end
-    -- Its last id went back, or it was given fewer entries than were read from it.
-    if found.epoch == done.epoch
-        and (cursor.is_after(done.ms, done.seq, found.ms, found.seq)
-            or found.place < position.place(books))
-    then
-        found, err = position.ask_to_move(connection, done,
-            found.place < position.place(books))
-        if not found then
-            return nil, err
+    local info
+    if found.epoch == done.epoch then
+        local lost = cursor.is_after(done.ms, done.seq, found.ms, found.seq) and done
+        if not lost and found.place < position.place(books) then
+            -- It was given fewer entries than were read from it.
+            lost = behind_every_end(done)
+        end
+        if not lost and cursor.is_after(found.ms, found.seq, done.ms, done.seq) then
+            info, lost = ask_what_is_behind(connection, done)
+            if not info then
+                return nil, lost
+            end
+        end
+        if lost then
+            info = nil
+            found, err = position.ask_to_move(connection, lost)
+            if not found then
+                return nil, err
+            end
         end
     end
     if found.epoch ~= done.epoch then
         begin_epoch(found)
-    elseif cursor.is_after(found.ms, found.seq, done.ms, done.seq) then
+    elseif info then
         -- Entries between `done` and the log's oldest one may have been cut off unread.
-        local info
-        info, err = connection:call("xinfo", "STREAM", config.get().keys.log)
-        if not info then
-            return nil, err
-        end
         if not history.log_holds_all_after(info, done) then
             ngx.log(ngx.ERR, "the log was cut off behind ", done.text, "; subscribers resume")
             state:set("tail:untold", frames.RESUME)
             position.skip(found)
+        end
+    end
+    if revocation.is_followed() then
+        local ok
+        ok, err = revocation.look(connection)
+        if not ok then
+            return nil, err
         end
     end
     return look_at_clock(run, connection)
@@ -203,6 +244,44 @@ local function tell_what_is_untold(run)
     return true
 end
 
+-- Tells open streams of revocations. Returns for how long the log may be waited for; or nil and an
+-- error.
+local function tell_revoked(run)
+    if not revocation.is_untold() then
+        return BLOCK_MS
+    end
+    local wait_ms = (run.told_at + TELL_SECONDS - ngx.now()) * 1000
+    if wait_ms >= 1 then
+        return math.min(BLOCK_MS, math.ceil(wait_ms))
+    end
+    -- First, so that an entry of this moment is told of again.
+    revocation.set_untold(false)
+    run.told_at = ngx.now()
+    local ok, err = tell_all(run, frames.LOOK)
+    if not ok then
+        revocation.set_untold(true)
+        return nil, err
+    end
+    return BLOCK_MS
+end
+
+-- Reads the log, and the revocations beside it. Returns the log's entries; or nil and an error.
+local function read(connection, done, wait_ms)
+    local log, revoked = config.get().keys.log, config.get().keys.revoked
+    local streams, after = { log }, { cursor.entry_id(done) }
+    if revocation.is_followed() and revocation.is_known() then
+        streams[2], after[2] = revoked, revocation.position()
+    end
+    local found, err = connection:read_streams(streams, after, COUNT, wait_ms)
+    if not found then
+        return nil, err
+    end
+    if found[revoked] then
+        revocation.take(found[revoked])
+    end
+    return found[log]
+end
+
 -- Reads what the log gave. Returns entries as the engine takes them, without the malformed ones;
 -- each says how many of those were in front of it, and the number behind the last one comes with
 -- them.
@@ -212,12 +291,17 @@ local function read_entries(raw_entries, epoch)
         local entry = history.read_entry(raw_entries[i])
         if entry then
             entry.position = cursor.of_entry(epoch, entry.id)
-            entry.block = frames.with_id(entry.position.text, entry.frame)
+            if entry.deletes then
+                counters.add("deletions")
+                entry.block = frames.reset("deleted", entry.position.text, entry.names)
+            else
+                entry.block = frames.with_id(entry.position.text, entry.frame)
+            end
             entry.malformed, malformed = malformed, 0
             entries[#entries + 1] = entry
         else
             malformed = malformed + 1
-            ngx.log(ngx.ERR, "skipped a malformed log entry: ", tostring(raw_entries[i][1]))
+            garbage.pass_over("log", "the log's entry " .. tostring(raw_entries[i][1]))
         end
     end
     return entries, malformed
@@ -317,12 +401,23 @@ local function turn(run, connection)
     if not ok then
         return nil, err
     end
+    local wait_ms
+    wait_ms, err = tell_revoked(run)
+    if not wait_ms then
+        return nil, err
+    end
     local books = position.books()
     local done = books.position
+    local moves = connection.moves
     local raw
-    raw, err = connection:read_stream(config.get().keys.log, cursor.entry_id(done), COUNT, BLOCK_MS)
+    raw, err = read(connection, done, wait_ms)
     if not raw then
         return nil, err
+    end
+    if connection.moves ~= moves then
+        -- It may be a replica that did not have everything.
+        run.looked_at = 0
+        return true
     end
     untroubled(run)
     state:set("tail:behind", #raw == COUNT)
@@ -335,7 +430,12 @@ local function turn(run, connection)
     end
     if malformed > 0 then
         -- At the end: handed to nobody.
-        books.position = cursor.of_entry(done.epoch, tostring(raw[#raw][1]))
+        local last_id = tostring(raw[#raw][1])
+        books.position = cursor.of_entry(done.epoch, last_id)
+        if not books.position then
+            return nil, "the log's entry " .. last_id .. " has an id that no cursor can hold, and "
+                .. "so has all that follows; delete the log"
+        end
         books.malformed = books.malformed + malformed
         position.announce(books.position)
         position.hand_over(books)
@@ -377,7 +477,7 @@ local function run(premature)
     if premature then
         return
     end
-    local this = { failures = 0, looked_at = 0, ends_at = ngx.now() + RUN_SECONDS }
+    local this = { failures = 0, looked_at = 0, told_at = 0, ends_at = ngx.now() + RUN_SECONDS }
     while not exiting() and ngx.now() < this.ends_at do
         if is_tail() then
             local ok, err = pcall(follow, this)

@@ -5,11 +5,14 @@
 local ffi = require("ffi")
 
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
 local counters = require("pushgate.counters")
 local deliveries = require("pushgate.deliveries")
 local generation = require("pushgate.generation")
-local redis = require("pushgate.redis")
+local leases = require("pushgate.leases")
+local scripts = require("pushgate.scripts")
 local tail = require("pushgate.tail")
+local token_keys = require("pushgate.token_keys")
 
 ffi.cdef("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, "
     .. "unsigned long d); int getppid(void);")
@@ -21,9 +24,13 @@ local _M = {}
 
 -- In the master, so that a wrong setting or a missing file stops the start.
 function _M.load()
-    config.load()
+    local settings = config.load()
+    if settings.token_keys ~= "" then
+        token_keys.load(settings.token_keys)
+    end
+    require("pushgate.engine").get()
     generation.load()
-    redis.load_scripts({ "epoch", "move_epoch", "publish" })
+    scripts.load({ "epoch", "move_epoch", "publish", "delete_channel" })
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.
@@ -44,6 +51,8 @@ function _M.start()
         deliveries.set_clock(ngx.shared.pushgate_state:get("tail:clock") or 0)
     end)
     counters.start()
+    leases.start()
+    connections.start()
     tail.start()
 end
 

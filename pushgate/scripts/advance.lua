@@ -1,15 +1,15 @@
 -- advance: one turn of a follower of the log: its position, its books and its dead letters move
 -- together. A turn is booked once, so that it may be repeated when no answer came.
--- KEYS: lease, publishers, publisher, dead, again
+-- KEYS: lease, publishers, publisher, dead, again, ledger
 -- ARGV: holder, name, turn, cursor, place or "", what failed last or "", why it stops or "",
 --       1 when what was untold has been told, most dead letters kept,
 --       number of columns, then name and change of each,
 --       number of letters that were sent again, then the entry id of each,
 --       then for each dead letter: cursor, channels, frame, attempts, reason
 -- Returns 1, or 0 when the turn was booked before. Errors: LEASE, TURN <the last one booked>.
--- include holds_lease
+-- include refuse
 if not holds_lease(KEYS[1], ARGV[1]) then
-    return redis.error_reply("LEASE " .. KEYS[1])
+    return refuse(KEYS[1], KEYS[6])
 end
 local turn = redis.call("HGET", KEYS[3], "turn") or "0"
 if turn == ARGV[3] then

@@ -1,11 +1,11 @@
 -- begin_following: where a publisher stands in the log; a new one stands at its end.
--- KEYS: lease, publishers, publisher, epoch, log
+-- KEYS: lease, publishers, publisher, epoch, log, ledger
 -- ARGV: holder, name, candidate for an epoch, 8 hex digits
 -- Returns {cursor, place or "", turn, untold or ""}. Error: LEASE.
--- include holds_lease
+-- include refuse
 -- include log_facts
 if not holds_lease(KEYS[1], ARGV[1]) then
-    return redis.error_reply("LEASE " .. KEYS[1])
+    return refuse(KEYS[1], KEYS[6])
 end
 local cursor = redis.call("HGET", KEYS[2], ARGV[2])
 if not cursor then

@@ -81,6 +81,7 @@ class ScriptedGateway(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
+        self.asked_for: list[str] = []
         self.refused_channels: set[str] = set()
         self.refusals: queue.Queue[int] = queue.Queue()
         self.streams: queue.Queue[Stream] = queue.Queue()
@@ -108,6 +109,7 @@ class Handler(BaseHTTPRequestHandler):
         if path.startswith("/sub/"):
             self._stream()
             return
+        self.server.asked_for.append(path)
         file = self._script(path)
         page = self.server.pages.get(path, "<!doctype html><title>A page</title>")
         content = file.read_bytes() if file else page.encode()

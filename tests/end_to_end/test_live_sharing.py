@@ -374,6 +374,22 @@ def test_a_token_is_asked_for_anew_and_never_shared(tab: Open, gateway: Scripted
     assert len(gateway.open_streams()) == 2
 
 
+def test_a_cookie_that_has_expired_is_renewed_and_the_tabs_stay_together(
+    tab: Open, gateway: ScriptedGateway
+) -> None:
+    tabs = [tab(renew="/renew"), tab(renew="/renew")]
+    live(*tabs)
+    stream = only_stream(gateway)
+    gateway.refusals.put(401)
+    stream.end()
+    wait_until(lambda: len(gateway.all_streams) == 2, DEADLINE_SECONDS, "connected again")
+    assert gateway.asked_for.count("/renew") == 1
+    only_stream(gateway).send(101, "for both")
+    has(tabs[0], "for both")
+    has(tabs[1], "for both")
+    assert len(gateway.all_streams) == 2
+
+
 def test_versions_that_begin_again_are_shown(tab: Open, gateway: ScriptedGateway) -> None:
     page = tab()
     live(page)

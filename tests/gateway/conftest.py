@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import redis
 
 from loadtest.eventsource import EventSourceClient, ReceivedEvent
+from pushgate.connection import connect
 from pushgate.keys import Keys
 from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, RedisLog
 from pushgate.scripts import Script, script_text
@@ -21,6 +21,7 @@ from stack.gateway import Gateway, GatewaySettings
 from stack.platform import Platform
 from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
+from tests.gateway.tokens import Signer
 
 ENGINES = ("push_stream",)
 """All tests of this folder hold for each of them."""
@@ -31,9 +32,11 @@ DEADLINE_SECONDS = 20.0
 class LogWriter:
     """Appends frames straight to a gateway's log, as the formatter's last step does."""
 
+    answer_seconds = 10.0
+
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self.client = redis.Redis.from_url(gateway.settings.redis_url, socket_timeout=10)
+        self.client = connect(gateway.settings.redis_url, answer_seconds=self.answer_seconds)
         self.keys = Keys(gateway.settings.namespace)
         self.log = RedisLog(self.client, self.keys)
         self._publish = Script(self.client, "publish")
@@ -214,9 +217,47 @@ def gateway(
         origins=(ORIGIN,),
         workers="2",
         engine=engine,
-        more={"PUSHGATE_RETRY_MIN_MS": "200", "PUSHGATE_RETRY_MAX_MS": "400"},
+        more={
+            "PUSHGATE_RETRY_MIN_MS": "200",
+            "PUSHGATE_RETRY_MAX_MS": "400",
+            "PUSHGATE_POLL_SECONDS": "1",
+        },
     )
     shared = Gateway(Platform.find(), tmp_path_factory.mktemp("gateway"), settings)
+    shared.start()
+    try:
+        yield shared
+    finally:
+        shared.stop()
+
+
+@pytest.fixture(scope="session")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    """Signs the tokens that `guarded_gateway` takes."""
+    made = Signer(tmp_path_factory.mktemp("keys") / "keys.json")
+    made.write()
+    return made
+
+
+@pytest.fixture(scope="session")
+def guarded_gateway(
+    engine: str,
+    redis_server: RedisServer,
+    signer: Signer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Gateway]:
+    """A gateway that takes tokens, for all tests that leave it and its keys as they are."""
+    settings = GatewaySettings(
+        listen=f"127.0.0.1:{free_port()}",
+        redis_url=redis_server.url,
+        namespace=f"guarded-{uuid.uuid4().hex[:8]}",
+        origins=(ORIGIN,),
+        workers="2",
+        engine=engine,
+        token_keys=signer.path,
+        more={"PUSHGATE_RETRY_MIN_MS": "50", "PUSHGATE_RETRY_MAX_MS": "100"},
+    )
+    shared = Gateway(Platform.find(), tmp_path_factory.mktemp("guarded"), settings)
     shared.start()
     try:
         yield shared
@@ -237,6 +278,7 @@ def channel() -> str:
 
 
 Subscribe = Callable[..., Subscriber]
+SubscriberOf = Callable[..., Subscriber]
 
 
 @pytest.fixture
@@ -291,7 +333,11 @@ def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
         redis_url=server.url,
         workers="2",
         engine=engine,
-        more={"PUSHGATE_RETRY_MIN_MS": "50", "PUSHGATE_RETRY_MAX_MS": "100"},
+        more={
+            "PUSHGATE_RETRY_MIN_MS": "50",
+            "PUSHGATE_RETRY_MAX_MS": "100",
+            "PUSHGATE_POLL_SECONDS": "1",
+        },
     )
     own = Gateway(platform, tmp_path / "gateway", settings)
     try:
@@ -300,3 +346,31 @@ def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
     finally:
         own.stop()
         server.stop()
+
+
+GatewayWith = Callable[..., Gateway]
+
+
+@pytest.fixture
+def gateway_with(
+    engine: str, redis_server: RedisServer, tmp_path: Path
+) -> Iterator[Callable[..., Gateway]]:
+    """Starts gateways of a test's own on the shared Redis: `gateway_with(PUSHGATE_...="...")`."""
+    started: list[Gateway] = []
+
+    def start(**more: str) -> Gateway:
+        settings = GatewaySettings(
+            listen=f"127.0.0.1:{free_port()}",
+            redis_url=redis_server.url,
+            namespace=f"gateway-{uuid.uuid4().hex[:8]}",
+            workers="2",
+            engine=engine,
+            more=more,
+        )
+        started.append(Gateway(Platform.find(), tmp_path / f"gateway{len(started)}", settings))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for gateway in started:
+        gateway.stop()

@@ -1,7 +1,9 @@
-"""Subscribers that connect, drop and resume at random while frames are published as fast as they
-can be; and the comparison of what each of them saw with what the log holds."""
+"""Subscribers that connect, drop and resume at random, and some that poll, while frames are
+published as fast as they can be; and the comparison of what each of them saw with what the log
+holds."""
 
 import contextlib
+import http.client
 import random
 import threading
 import time
@@ -10,6 +12,7 @@ from collections import Counter
 from loadtest.eventsource import EventSourceClient, EventSourceError, ReceivedEvent
 from stack.process import wait_until
 from tests.gateway.conftest import LogWriter, OwnGateway
+from tests.gateway.polling_client import PollingClient
 
 CHANNELS = tuple(f"thread:{n}" for n in range(5))
 LAST = "thread:last"
@@ -47,7 +50,9 @@ class Publisher(threading.Thread):
 class Wanderer(threading.Thread):
     """One subscriber that does not stay for long."""
 
-    def __init__(self, own: OwnGateway, seed: int, *, stays: bool = False) -> None:
+    def __init__(
+        self, own: OwnGateway, seed: int, *, stays: bool = False, patience: float = 90
+    ) -> None:
         super().__init__(daemon=True)
         self._random = random.Random(seed)
         self.channels = self._random.sample(CHANNELS, self._random.choice((1, 1, 2, 3)))
@@ -59,7 +64,7 @@ class Wanderer(threading.Thread):
         self.events: list[ReceivedEvent] = []
         self.errors: list[ReceivedEvent] = []
         self.connects = 0
-        self.give_up_at = time.monotonic() + 90
+        self.give_up_at = time.monotonic() + patience
 
     def run(self) -> None:
         """Connects again and again until the last frame is there."""
@@ -89,15 +94,53 @@ class Wanderer(threading.Thread):
         return bool(self.events) and '"last"' in self.events[-1].data
 
 
+class Poller(threading.Thread):
+    """One subscriber that polls, again and again, with the cursor it was told last."""
+
+    def __init__(self, own: OwnGateway, seed: int) -> None:
+        super().__init__(daemon=True)
+        chosen = random.Random(seed)
+        self.channels = chosen.sample(CHANNELS, chosen.choice((1, 1, 2, 3)))
+        self.first_cursor = own.log.now()
+        self.client = PollingClient(own.gateway, [*self.channels, LAST], self.first_cursor)
+        self.events: list[ReceivedEvent] = []
+        self.polls = 0
+        self.give_up_at = time.monotonic() + 90
+
+    def run(self) -> None:
+        """Polls until the last frame is there."""
+        while not self.has_last_frame() and time.monotonic() < self.give_up_at:
+            try:
+                answer = self.client.poll()
+            except (OSError, http.client.HTTPException):
+                # Whatever was on its way is asked for again: the cursor has not moved.
+                time.sleep(0.02)
+                continue
+            if answer.status == 503:
+                time.sleep(0.05)
+                continue
+            self.polls += 1
+            if answer.reset:
+                self.events.append(ReceivedEvent("reset", "", answer.cursor, 0))
+            self.events += answer.events
+        self.client.close()
+
+    def has_last_frame(self) -> bool:
+        """Whether the frame that ends the test has come."""
+        return bool(self.events) and '"last"' in self.events[-1].data
+
+
 class Crowd:
     """A publisher and its subscribers.
 
     Args:
         seed: decides who subscribes to what and when everybody leaves.
         size: how many subscribers.
+        pollers: how many more that poll.
         batch: frames are published in batches of 1 to this many.
         pause_seconds: the publisher waits this long between two batches.
         stays: subscribers leave only when their connection breaks.
+        patience: subscribers give up after this many seconds.
     """
 
     def __init__(
@@ -109,15 +152,21 @@ class Crowd:
         batch: int = 50,
         pause_seconds: float = 0,
         stays: bool = False,
+        pollers: int = 0,
+        patience: float = 90,
     ) -> None:
         self.own = own
         self.publisher = Publisher(own.log, seed, batch, pause_seconds)
-        self.wanderers = [Wanderer(own, seed + 1 + n, stays=stays) for n in range(size)]
+        self.wanderers = [
+            Wanderer(own, seed + 1 + n, stays=stays, patience=patience) for n in range(size)
+        ]
+        pollers_of_crowd = [Poller(own, seed + 101 + n) for n in range(pollers)]
+        self.everybody: list[Wanderer | Poller] = [*self.wanderers, *pollers_of_crowd]
 
     def start(self) -> None:
         """Returns when everybody has connected and frames are flowing."""
-        for wanderer in self.wanderers:
-            wanderer.start()
+        for each in self.everybody:
+            each.start()
         wait_until(
             lambda: all(wanderer.first_cursor for wanderer in self.wanderers),
             20,
@@ -134,18 +183,18 @@ class Crowd:
     def finish(self) -> None:
         """Stops the publisher and compares: complete, in order, each once, for everybody."""
         self.publisher.stop()
-        for wanderer in self.wanderers:
-            wanderer.join(90)
+        for each in self.everybody:
+            each.join(90)
         entries = self.own.log.entries()
-        for wanderer in self.wanderers:
-            wanted = {*wanderer.channels, LAST}
+        for each in self.everybody:
+            wanted = {*each.channels, LAST}
             expected = [
                 cursor
                 for cursor, channels in entries
-                if position(cursor) > position(wanderer.first_cursor) and wanted & set(channels)
+                if position(cursor) > position(each.first_cursor) and wanted & set(channels)
             ]
-            seen = [event.id for event in wanderer.events]
-            assert not [event for event in wanderer.events if event.type == "reset"]
+            seen = [event.id for event in each.events]
+            assert not [event for event in each.events if event.type == "reset"]
             twice = [cursor for cursor, times in Counter(seen).items() if times > 1]
             assert not twice, f"{len(twice)} frames came twice, first {twice[0]}"
             missing = sorted(set(expected) - set(seen), key=position)

@@ -75,6 +75,13 @@ def test_only_the_modules_used_are_loaded(tmp_path: Path) -> None:
     assert text.count("load_module /") == 3
 
 
+def test_several_addresses_are_listened_on(tmp_path: Path) -> None:
+    render(tmp_path, settings(PUSHGATE_LISTEN="192.0.2.1:80 [2001:db8::1]:80"))
+    text = (tmp_path / "nginx/servers/public.conf").read_text(encoding="utf-8")
+    assert "listen 192.0.2.1:80 backlog=" in text
+    assert "listen [2001:db8::1]:80 backlog=" in text
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -83,6 +90,9 @@ def test_only_the_modules_used_are_loaded(tmp_path: Path) -> None:
         ("PUSHGATE_MODULE_DIR", "", "PUSHGATE_MODULE_DIR is not set"),
         ("PUSHGATE_ENGINE", "steam", "use push_stream"),
         ("PUSHGATE_ENGINE", "../http", "use push_stream"),
+        ("PUSHGATE_TLS_KEY", "/key.pem", "needs a PUSHGATE_TLS_CERTIFICATE"),
+        ("PUSHGATE_TLS_CERTIFICATE", "/certificate.pem", "needs a PUSHGATE_TLS_KEY"),
+        ("PUSHGATE_TRUSTED_PROXIES", "10.0.0.1 some; more", "write addresses or networks"),
         ("PUSHGATE_PRIVATE_LISTEN", "127.0.0.1:9", "needs a PUSHGATE_PRIVATE_KEY"),
     ],
 )
@@ -103,6 +113,7 @@ def test_rendering_refuses_what_cannot_work(
         ("PUSHGATE_ORIGINS", "http://site.example/path"),
         ("PUSHGATE_RETRY_MIN_MS", "soon"),
         ("PUSHGATE_RETRY_MIN_MS", "9000"),
+        ("PUSHGATE_MAX_STREAMS", "-1"),
         ("PUSHGATE_SCRIPTS_DIR", "/nowhere"),
     ],
 )

@@ -30,7 +30,7 @@ def wait_until_gone(pids: Iterable[int]) -> None:
 
 def test_workers_killed_one_after_the_other_cost_no_frame(own_gateway: OwnGateway) -> None:
     """One of the two is the tail; the other one's subscribers stay connected."""
-    crowd = Crowd(own_gateway, 41, size=12, batch=8, pause_seconds=0.005)
+    crowd = Crowd(own_gateway, 41, size=12, batch=8, pause_seconds=0.005, pollers=4)
     crowd.start()
     for _ in range(2):
         for pid in own_gateway.gateway.worker_pids:
@@ -59,7 +59,7 @@ def test_reloads_cost_no_frame_and_leave_no_old_worker(
     own_gateway: OwnGateway, stays: bool
 ) -> None:
     gateway = own_gateway.gateway
-    crowd = Crowd(own_gateway, 47, size=12, batch=8, pause_seconds=0.005, stays=stays)
+    crowd = Crowd(own_gateway, 47, size=12, batch=8, pause_seconds=0.005, stays=stays, pollers=4)
     crowd.start()
     for _ in range(3):
         before = set(gateway.worker_pids)
@@ -75,7 +75,7 @@ def test_a_killed_master_leaves_no_worker_and_can_be_started_again(
     own_gateway: OwnGateway,
 ) -> None:
     gateway = own_gateway.gateway
-    crowd = Crowd(own_gateway, 53, size=8, batch=8, pause_seconds=0.005)
+    crowd = Crowd(own_gateway, 53, size=8, batch=8, pause_seconds=0.005, pollers=4)
     crowd.start()
     workers = gateway.worker_pids
     gateway.kill()
@@ -89,8 +89,9 @@ def test_a_killed_master_leaves_no_worker_and_can_be_started_again(
 def test_a_redis_away_and_back_costs_latency_alone(own_gateway: OwnGateway) -> None:
     log, server = own_gateway.log, own_gateway.redis_server
     subscriber = Subscriber(own_gateway.client("thread:1")).connect()
+    before = log.append("thread:1", n=0)
     cursor = log.append("thread:1", n=1)
-    subscriber.wait_for(1)
+    subscriber.wait_for(2)
     log.wait_until_followed()
     server.kill()
     wait_until(
@@ -101,28 +102,32 @@ def test_a_redis_away_and_back_costs_latency_alone(own_gateway: OwnGateway) -> N
     assert b"not followed" in own_gateway.gateway.private("GET", "/readyz").body
     assert own_gateway.gateway.private("GET", "/healthz").status == 200
 
-    # Who brings no cursor needs no Redis.
+    # Who brings no cursor, or the newest, needs no Redis.
     newcomer = Subscriber(own_gateway.client("thread:1")).connect()
     assert newcomer.client.last_event_id == cursor
-    # Who brings one is asked to come back, in a way that EventSource understands.
-    resuming = Subscriber(own_gateway.client("thread:1", cursor))
+    newest = Subscriber(own_gateway.client("thread:1", cursor)).connect()
+    assert newest.client.last_event_id == cursor
+    # Who brings an older one is asked to come back, in a way that EventSource understands.
+    resuming = Subscriber(own_gateway.client("thread:1", before))
     resuming.connect()
     resuming.wait_until_ended()
     assert [event.type for event in resuming.events] == ["error"]
     assert 5000 <= (resuming.client.parser.retry_ms or 0) <= 15000
-    assert resuming.client.last_event_id == cursor
+    assert resuming.client.last_event_id == before
     # /pub says so.
     assert own_gateway.gateway.private("POST", "/pub?id=thread:1", "{}").status == 503
 
     server.start()
     own_gateway.gateway.wait_until_ready()
     log.append("thread:1", n=2)
-    subscriber.wait_for(2)
+    subscriber.wait_for(3)
     newcomer.wait_for(1)
+    newest.wait_for(1)
     resuming.events.clear()
-    resuming.connect().wait_for(1)
-    assert (subscriber.numbers(), newcomer.numbers(), resuming.numbers()) == ([1, 2], [2], [2])
-    for each in (subscriber, newcomer, resuming):
+    resuming.connect().wait_for(2)
+    assert subscriber.numbers() == [0, 1, 2]
+    assert (newcomer.numbers(), newest.numbers(), resuming.numbers()) == ([2], [2], [1, 2])
+    for each in (subscriber, newcomer, newest, resuming):
         each.client.close()
 
 

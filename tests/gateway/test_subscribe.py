@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.eventsource import EventSourceClient
 from stack.gateway import Gateway
 from stack.process import wait_until
 from tests.gateway.conftest import (
@@ -288,3 +289,14 @@ def test_what_lies_behind_a_refused_frame_does_not_overtake_it(own_gateway: OwnG
     wait_until(all_are_there, DEADLINE_SECONDS, "all frames are there")
     assert subscriber.numbers() == list(range(1, 31))
     subscriber.client.close()
+
+
+def test_nothing_on_the_way_is_to_buffer_or_compress_a_stream(
+    gateway: Gateway, channel: str
+) -> None:
+    headers = {"Accept-Encoding": "gzip, br"}
+    with EventSourceClient(f"{gateway.url}/sub/{channel}", headers=headers) as client:
+        client.connect()
+        assert client.answer_headers["x-accel-buffering"] == "no"
+        assert "no-cache" in client.answer_headers["cache-control"]
+        assert "content-encoding" not in client.answer_headers

@@ -14,7 +14,7 @@ HASTY = "tests.integration.hasty_formatter"
 LEASE_SECONDS = 0.8
 FROZEN_SECONDS = 0.7
 """Of processor time; by the clock the watchdog waits three times as long."""
-SANDBOX_SECONDS = 2.0
+SANDBOX_CPU_SECONDS = 2
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     for method in (leases.acquire, leases.renew, leases.renew_all, leases.attend):
         method.__defaults__ = (LEASE_SECONDS,)
     process.Watchdog = partial(process.Watchdog, FROZEN_SECONDS)
-    process.Sandbox = partial(process.Sandbox, seconds=SANDBOX_SECONDS)
+    process.Sandbox = partial(process.Sandbox, cpu_seconds=SANDBOX_CPU_SECONDS)
     status: int = entry.main(sys.argv[1:])
     return status
 

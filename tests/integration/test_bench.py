@@ -17,6 +17,7 @@ from loadtest.bench import (
     worker_memory,
 )
 from loadtest.bench.event_rows import plain_events
+from loadtest.bench.gateway import fan_out, frame_time, idle_subscribers, resumption
 from loadtest.bench.own_queue import OwnQueue, own_queue
 from loadtest.errors import LoadTestError
 from pushgate import RedisLog
@@ -103,6 +104,39 @@ def test_a_worker_that_ends_is_no_figure(queue: OwnQueue):
             plain_events(10, keys=1),
             lambda: queue.process("broken", ("/usr/bin/env", "python3", "-m", "no_such_module")),
         )
+
+
+@pytest.mark.real_gateway
+def test_fan_out_is_measured_beside_a_bare_loop_and_the_module_alone():
+    table = fan_out.fan_out(subscribers=20, frames=20, rounds=1)
+    assert [row[0] for row in table.rows] == list(fan_out.WAYS)
+
+
+@pytest.mark.real_gateway
+def test_idle_subscribers_are_connected_and_left_alone():
+    idle = idle_subscribers.watch(subscribers=40, seconds=0.1, workers=2)
+    assert sum(idle.of_workers) == 40
+    assert idle.drops == 0
+    assert min(idle.bytes_before, idle.bytes_after) > 1e6
+
+
+@pytest.mark.real_gateway
+def test_frames_are_timed_at_the_socket_and_at_the_reader():
+    times = frame_time.time_frames(subscribers=20, frames=3, every_seconds=0.01)
+    assert times.arrived.count == times.read.count == 60
+    assert times.wrong == 0
+    # The entry's id has whole milliseconds.
+    assert 0 <= times.arrived.p50 <= times.read.p50
+
+
+@pytest.mark.real_gateway
+@pytest.mark.parametrize("case", resumption.CASES, ids=lambda case: case.name)
+def test_all_that_are_dropped_come_back_and_miss_nothing(case: resumption.Case):
+    spread = resumption.Spread(50, 200)
+    found = resumption.drop_all(replace(case, channels=min(case.channels, 3)), 20, spread)
+    assert (found.wrong, found.signals) == (0, 0)
+    assert found.frames_missed >= 1
+    assert found.latest_seconds > 0
 
 
 def frames(queue: OwnQueue):

@@ -13,7 +13,16 @@ from formatter.observers import Audience, Observer
 from formatter.publishers import Item, Publisher, Webhook, follower
 from formatter.publishers import gate as gate_module
 from formatter.publishers.follower import REFUSALS_IN_A_ROW, Follower
-from pushgate import Event, Keys, Lease, LeaseLost, Leases, RedisLog, publish_straight
+from pushgate import (
+    Event,
+    Keys,
+    Lease,
+    LeaseLost,
+    Leases,
+    RedisLog,
+    publish_straight,
+    read_ledger,
+)
 from pushgate.log import LOG_LENGTH
 from pushgate.positions import Positions, TurnMoved, lease_name
 from pushgate.publisher_control import PublisherControl, PublisherState
@@ -347,6 +356,9 @@ def test_what_was_not_booked_is_sent_again_by_the_next_holder_and_nothing_else(f
     with pytest.raises(LeaseLost):
         feed.turn_until(follower, lambda: False)
     assert feed.state().sent == 4, "a zombie books nothing"
+    with pytest.raises(LeaseLost):
+        feed.positions.begin(follower.lease, "hook")
+    assert read_ledger(feed.client, feed.keys).refused == 2, "each is counted"
 
 
 def test_nothing_is_sent_once_the_lease_may_have_run_out(feed: Feed) -> None:

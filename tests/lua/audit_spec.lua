@@ -29,11 +29,12 @@ describe("the audit", function()
     -- A stream of these channels that has everything up to the first number; its history, up to the
     -- second.
     local function begin(now, history, ...)
-        local names, numbers = { ... }, {}
+        local names, numbers, stamps = { ... }, {}, {}
         for i, name in ipairs(names) do
-            numbers[i] = recent.count(name)
+            numbers[i], stamps[i] = recent.count(name)
         end
-        subscriber = { names = names, epoch = EPOCH, ms = 1, seq = history, passed = 0 }
+        subscriber = { names = names, stamps = stamps,
+            epoch = EPOCH, ms = 1, seq = history, passed = 0 }
         audit.begin(subscriber, numbers, at(now))
     end
 
@@ -44,11 +45,7 @@ describe("the audit", function()
     end
 
     before_each(function()
-        local nginx = stand_ins.begin({ "counters", "audit", "recent" })
-        nginx.shared.pushgate_recent.incr = function(self, key, amount, first)
-            self.values[key] = (self.values[key] or first) + amount
-            return self.values[key], nil, nginx.is_full
-        end
+        stand_ins.begin({ "counters", "audit", "recent" })
         position = { done = function() return at(0) end, now = function() return at(0) end }
         package.loaded["pushgate.position"] = position
         cursor = require("pushgate.cursor")
@@ -121,9 +118,18 @@ describe("the audit", function()
 
     it("gives up when numbers were thrown out", function()
         begin(0, 0, "a")
-        ngx.is_full = true
+        ngx.shared.pushgate_recent.is_full = true
         note(1, "a")
         come(1)
+        assert.same({ 0, 0, 0, 1 }, books())
+    end)
+
+    it("gives up when a channel is counted anew", function()
+        begin(0, 0, "a")
+        note(1, "b")
+        ngx.shared.pushgate_recent:delete("ca")
+        note(2, "a")
+        come(2)
         assert.same({ 0, 0, 0, 1 }, books())
     end)
 

@@ -15,9 +15,19 @@ describe("the address of Redis", function()
         assert.same({ "/run/r.sock", 0, 1, false, "", "" }, fields("unix:///run/r.sock?db=1"))
     end)
 
+    it("names nodes of a cluster", function()
+        local address = redis_url.parse("rediss+cluster://u:p@a:7000,localhost,c:1/0")
+        assert.same({ { host = "a", port = 7000 }, { host = "127.0.0.1", port = 6379 },
+            { host = "c", port = 1 } }, address.nodes)
+        assert.same({ true, "u", "p", 0 },
+            { address.tls, address.user, address.password, address.db })
+        assert.is_nil(address.host)
+    end)
+
     it("is refused with what to write instead", function()
         for _, url in ipairs({ "", "127.0.0.1:6379", "http://r", "redis://", "redis://r:x",
-            "redis://r/x", "unix://" }) do
+            "redis://r/x", "unix://", "redis+cluster://", "redis+cluster://a,,b",
+            "redis+cluster://a:7000/1", "redis+cluster://a:x", "unix+cluster://a" }) do
             local address, sentence = redis_url.parse(url)
             assert.is_nil(address)
             assert.truthy(sentence:find("write", 1, true))

@@ -3,20 +3,23 @@
 local _M = {}
 
 function _M.dict()
-    local values = {}
+    local values, flags = {}, {}
     local dict = { values = values }
     function dict:get(key) -- luacheck: ignore self
-        return values[key]
+        return values[key], flags[key]
     end
-    function dict:set(key, value) -- luacheck: ignore self
-        values[key] = value
-        return true
+    function dict:set(key, value, _, new_flags) -- luacheck: ignore self
+        values[key], flags[key] = value, new_flags
+        return true, nil, dict.is_full
     end
-    function dict:add(key, value) -- luacheck: ignore self
+    function dict:add(key, value, _, new_flags) -- luacheck: ignore self
         if values[key] ~= nil then
             return false, "exists"
         end
-        values[key] = value
+        values[key], flags[key] = value, new_flags
+        return true
+    end
+    function dict:expire() -- luacheck: ignore self
         return true
     end
     function dict:incr(key, amount, first) -- luacheck: ignore self

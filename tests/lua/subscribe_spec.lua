@@ -13,7 +13,7 @@ local function block(seq)
 end
 
 describe("a subscriber of two channels that comes in", function()
-    local subscribe, subscriber, now, noted, before_second, out
+    local subscribe, subscriber, now, jumps, noted, before_second, out
 
     -- What goes out of one block of the engine's.
     local function filtered(text)
@@ -38,7 +38,7 @@ describe("a subscriber of two channels that comes in", function()
             ["pushgate.history"] = {},
             ["pushgate.redis"] = {},
             ["pushgate.position"] = { begin = function() return now end,
-                now = function() return now end },
+                now = function() return now end, jumps = function() return jumps end },
             ["pushgate.recent"] = { count = function() return 0 end,
                 evictions = function() return 0 end,
                 append_since = function(name, _, list)
@@ -61,7 +61,7 @@ describe("a subscriber of two channels that comes in", function()
     end)
 
     before_each(function()
-        now, noted, out, ngx.ctx = at(0), { a = {}, b = {} }, "", {}
+        now, jumps, noted, out, ngx.ctx = at(0), 0, { a = {}, b = {} }, "", {}
         before_second = function() end
         subscriber = subscribe.prepare({ { name = "a", backlog = 0 }, { name = "b", backlog = 0 } })
         subscriber.leaves_ms = math.huge
@@ -76,6 +76,13 @@ describe("a subscriber of two channels that comes in", function()
         end
         assert.equal("retry: 1\nid: " .. at(0).text .. "\n\n" .. block(1) .. block(2) .. block(3)
             .. block(4), out)
+    end)
+
+    it("is sent away when the position jumps past frames that nobody notes", function()
+        now, jumps = at(3), 1
+        local sent, ends = subscribe.begin(subscriber, ": marker\n\n")
+        assert.equal("retry: 1\nid: " .. at(0).text .. "\n\n", sent)
+        assert.is_true(ends)
     end)
 
     it("gets a frame of the first that is noted while the second is read", function()

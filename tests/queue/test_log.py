@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pushgate import Cursor, Event, Finished
+import pytest
+
+from pushgate import Cursor, Event, Finished, InvalidChannel
 from pushgate.frames import frame_of
 from pushgate.job_queue import FROM_THE_START, partition_of
-from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, HISTORY_SLACK, ResetReason
+from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, HISTORY_SLACK, History, ResetReason
 from tests.queue.conftest import LIMIT, QueueUnderTest
 
 
@@ -101,3 +103,59 @@ def test_a_reset_comes_exactly_when_a_frame_behind_the_cursor_was_cut(
     history = under_test.log.history("thread:1", cursor)
     assert history.reset is None
     assert len(history.entries) == HISTORY_LENGTH
+
+
+def test_a_deleted_channel_has_no_history_and_older_cursors_get_a_reset(
+    under_test: QueueUnderTest,
+) -> None:
+    log = under_test.log
+    before = log.cursor()
+    publish(under_test, 3)
+    last = log.cursor()
+    deleted = Cursor.of_entry(last.epoch, log.delete_channel("thread:1"))
+    assert deleted == log.cursor() > last
+    for cursor in (before, last):
+        assert log.history("thread:1", cursor).reset is ResetReason.HISTORY
+    assert log.history("thread:1", deleted) == History()
+    publish(under_test, 2)
+    assert len(log.history("thread:1", deleted).entries) == 2
+
+
+def test_a_deletion_is_an_entry_of_the_log_without_a_frame(under_test: QueueUnderTest) -> None:
+    publish(under_test, 1)
+    start = under_test.log.cursor()
+    entry_id = under_test.log.delete_channel("thread:1")
+    publish(under_test, 1)
+    deletion, frame = under_test.log.after(start.entry_id, 10)
+    assert (deletion.entry_id, deletion.channels, deletion.frame) == (entry_id, ("thread:1",), b"")
+    assert deletion.is_deletion
+    assert not frame.is_deletion
+
+
+def test_a_deletion_leaves_other_channels_and_the_books_alone(under_test: QueueUnderTest) -> None:
+    start = under_test.log.cursor()
+    publish(under_test, 1)
+    publish(under_test, 2, "thread:2")
+    books = under_test.ledger()
+    under_test.log.delete_channel("thread:1")
+    assert len(under_test.log.history("thread:2", start).entries) == 2
+    assert under_test.ledger() == books
+
+
+def test_a_deletion_that_is_repeated_deletes_once(under_test: QueueUnderTest) -> None:
+    first = under_test.log.delete_channel("thread:1", "clean-up")
+    publish(under_test, 1)
+    end = under_test.log.cursor()
+    assert under_test.log.delete_channel("thread:1", "clean-up") == first
+    assert under_test.log.cursor() == end
+    cursor = Cursor.of_entry(end.epoch, first)
+    assert len(under_test.log.history("thread:1", cursor).entries) == 1
+    assert under_test.log.delete_channel("thread:1") != first
+
+
+def test_a_channel_without_frames_can_be_deleted(under_test: QueueUnderTest) -> None:
+    start = under_test.log.cursor()
+    under_test.log.delete_channel("thread:9")
+    assert under_test.log.history("thread:9", start).reset is ResetReason.HISTORY
+    with pytest.raises(InvalidChannel):
+        under_test.log.delete_channel("Thread 9")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +15,14 @@ from loadtest.bench import comment_pipeline, heavy_stage, other_queues, queue_wo
 from loadtest.bench.__main__ import BENCHMARKS, main
 from loadtest.bench.comment_texts import LONGEST, SHORTEST, comment_texts
 from loadtest.bench.event_rows import plain_events
+from loadtest.bench.gateway import (
+    fan_out,
+    frame_time,
+    frames,
+    idle_subscribers,
+    resumption,
+    subscribers,
+)
 from loadtest.bench.heavy_stage import Frames
 from loadtest.bench.peers.marks import FIRST, LAST, among_marks
 from loadtest.bench.spent import (
@@ -170,3 +181,94 @@ def test_a_benchmark_that_is_not_there_is_named(capsys):
     said = capsys.readouterr().err
     assert "no_such: no such benchmark" in said
     assert all(name in said for name in BENCHMARKS)
+
+
+def test_a_frame_has_the_size_that_the_tables_say():
+    for number in (1, 1_000_000):
+        text = frames.frame_with_id(number)
+        assert len(text) == frames.FRAME_BYTES
+        assert text.startswith("id: ")
+        assert f'"n":{number},' in text
+        assert text.endswith("\n\n")
+        assert text.partition("\n")[2] == frames.frame(number)
+
+
+def test_fan_out_is_compared_with_the_bare_loop_by_medians():
+    found = {
+        fan_out.BARE: [5.0, 5.0, 50.0],
+        fan_out.MODULE: [8.0, 8.0, 8.0],
+        fan_out.GATEWAY: [9.0, 10.0, 11.0],
+        fan_out.SEVERAL: [10.0],
+        fan_out.SPREAD: [20.0],
+    }
+    table = fan_out.table_of(found, subscribers=2000, frames=200)
+    gateway = next(row for row in table.rows if row[0] == fan_out.GATEWAY)
+    assert gateway[1:] == ("10.00", "9.00", "11.00", "2.00x", "1.25x")
+    assert "met, 2.00x" in str(table)
+    assert "MISSED, 2.40x" in str(fan_out.table_of({**found, fan_out.GATEWAY: [12.0]}, 2000, 200))
+
+
+def test_idle_subscribers_are_judged_by_rate_memory_and_cpu():
+    idle = idle_subscribers.Idle(
+        subscribers=10_000,
+        connect_seconds=2.5,
+        connect_cpu_seconds=1.0,
+        clients_cpu_seconds=1.0,
+        bytes_before=20 * 2**20,
+        bytes_after=20 * 2**20 + 10_000 * 13 * 1024,
+        idle_seconds=30.0,
+        idle_cpu_seconds=0.6,
+        drops=0,
+        of_workers=(6_000, 4_000),
+    )
+    assert (idle.per_second, idle.kilobytes) == (4_000, 13.0)
+    assert idle.idle_share == pytest.approx(0.02)
+    judged = [row[-1] for row in idle_subscribers.table_of(idle).rows]
+    assert judged == ["met", "", "MISSED", "met", "met"]
+
+
+def test_frame_times_are_judged_where_the_gateways_part_ends_and_where_the_clients_does():
+    times = frame_time.FrameTimes(
+        100, Percentiles.of([100.0, 390.0]), Percentiles.of([100.0, 410.0]), 0.2, 0.1, wrong=0
+    )
+    assert [row[-1] for row in frame_time.table_of(times, frames=40).rows] == ["met", "MISSED"]
+
+
+def test_a_resume_is_judged_by_its_end_its_exactness_and_redis():
+    good = resumption.Resumption(100, 5.4, 0.2, 10.0, 0, 0, 1.0, 0.5, 0)
+    found = {
+        "good": good,
+        "late": replace(good, back_seconds=7.0),
+        "twice": replace(good, wrong=1),
+        "reset": replace(good, signals=1),
+        "redis": replace(good, redis_cpu_seconds=3.0),
+    }
+    judged = [row[-1] for row in resumption.table_of(found).rows]
+    assert judged == ["met", "MISSED", "MISSED", "MISSED", "MISSED"]
+
+
+def test_a_subscriber_counts_what_it_lost_and_what_came_twice():
+    ours, theirs = socket.socketpair()
+    pipe, _other_end = multiprocessing.Pipe()
+    share = subscribers.Share(1, "127.0.0.2", (), b"\nid: ", follows=True)
+    attendance = subscribers.Attendance(share, pipe)
+    one = subscribers.Subscriber("/sub/thread:1")
+    one.connection = theirs
+    with ours, theirs:
+        ours.sendall(b"HTTP/1.1 200 OK\r\n\r\nretry: 1500\nid: 00000000.1-0\n\n")
+        attendance._read(one)
+        assert (one.is_open, one.retry_seconds, one.last_id) == (True, 1.5, b"00000000.1-0")
+        # In two parts, the second of which begins in the middle of a frame.
+        text = "".join(map(frames.frame_with_id, (1, 2))).encode()
+        for part in (text[:450], text[450:]):
+            ours.sendall(part)
+            attendance._read(one)
+        assert (attendance.findings.frames, attendance.findings.wrong) == (2, 0)
+        assert one.last_id == b"00000000.1700000000000-2"
+        for number in (2, 4):
+            ours.sendall(frames.frame_with_id(number).encode())
+            attendance._read(one)
+        assert attendance.findings.wrong == 2
+        ours.sendall(b"event: reset\ndata: {}\n\n")
+        attendance._read(one)
+        assert attendance.findings.signals == 1

@@ -81,14 +81,16 @@ def test_what_is_claimed_while_the_partition_is_left_is_given_back(queue: SlowQu
     put(queue, 1, 2)
     assert partition.claim() == 2
     put(queue, 3, 4)
+    given_back: list[int] = []
     in_flight: list[int] = []
 
     def leave() -> None:
-        partition.leave()
+        given_back.append(partition.leave())
         in_flight.append(partition.in_flight)
 
     queue.meanwhile = leave
     assert partition.claim() == 0
+    assert given_back == [2]
     assert in_flight == [1], "nobody gives the lease back before it is known what was claimed"
     assert partition.in_flight == 0
     queue.meanwhile = lambda: None
@@ -120,14 +122,14 @@ class NoSandbox:
     def __init__(self) -> None:
         self.refusals = 20
 
-    def run(self, event: Event) -> tuple[Frame, ...]:
+    def run(self, event: Event, seconds: float) -> tuple[Frame, ...]:
         """See `Sandbox.run`."""
         if self.refusals:
             self.refusals -= 1
             raise NoProcess("sandbox: no process could be started")
         return (frame_of(event),)
 
-    def gone(self, event: Event) -> tuple[Frame, ...]:
+    def gone(self, event: Event, seconds: float) -> tuple[Frame, ...]:
         """See `Sandbox.gone`."""
         raise NotImplementedError
 

@@ -151,7 +151,7 @@ def test_an_old_event_is_dropped(seconds: int, is_told: bool) -> None:
         (
             DropOldMixin,
             {"longest_age_seconds": -1},
-            "longest_age_seconds = -1: use seconds above 0",
+            "longest_age_seconds = -1: use a number above 0",
         ),
     ],
 )

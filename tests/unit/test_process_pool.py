@@ -42,7 +42,7 @@ def pool() -> Iterator[ProcessPool]:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """With the pipelines of these tests."""
-    sandbox = Sandbox("tests.pool_work", SECONDS, MEMORY_BYTES, size=1)
+    sandbox = Sandbox("tests.pool_work", memory_bytes=MEMORY_BYTES, size=1)
     yield sandbox
     sandbox.close()
 
@@ -252,7 +252,7 @@ def test_a_heavy_stage_that_takes_too_long_has_failed_for_now(pool: ProcessPool)
 def test_the_sandbox_makes_the_frames_that_the_worker_would_make(sandbox: Sandbox) -> None:
     event = Event("comment.created", ("thread:1",), {"number": 1})
     expected = load_pipelines("tests.pool_work").for_type(event.type).run(event)
-    assert sandbox.run(event) == expected
+    assert sandbox.run(event, SECONDS) == expected
 
 
 @pytest.mark.parametrize(
@@ -268,20 +268,33 @@ def test_poison_in_the_sandbox_is_told_and_the_next_event_passes(
     sandbox: Sandbox, poison: str, arguments: list[int], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        sandbox.run(Event("poison.now", ("thread:1",), {"poison": poison, "arguments": arguments}))
-    assert sandbox.run(EVENT)
+        sandbox.run(
+            Event("poison.now", ("thread:1",), {"poison": poison, "arguments": arguments}), SECONDS
+        )
+    assert sandbox.run(EVENT, SECONDS)
 
 
 def test_an_endless_stage_in_the_sandbox_is_ended() -> None:
-    sandbox = Sandbox("tests.pool_work", seconds=0.2)
+    sandbox = Sandbox("tests.pool_work", cpu_seconds=1)
     poison = {"poison": "compute_for_ever", "arguments": []}
+    with pytest.raises(ProcessEnded, match="SIGXCPU"):
+        sandbox.run(Event("poison.now", ("thread:1",), poison), SECONDS)
+    sandbox.close()
+
+
+def test_a_stage_that_waits_in_the_sandbox_has_its_pipelines_time() -> None:
+    sandbox = Sandbox("tests.pool_work", cpu_seconds=1)
+    patience = {"poison": "wait", "arguments": [1.5]}
+    assert sandbox.run(Event("poison.now", ("thread:1",), patience), SECONDS)
     with pytest.raises(ProcessEnded, match="no answer in time"):
-        sandbox.run(Event("poison.now", ("thread:1",), poison))
+        sandbox.run(
+            Event("poison.now", ("thread:1",), {"poison": "wait", "arguments": [3600]}), 0.1
+        )
     sandbox.close()
 
 
 def test_a_hundred_megabytes_of_output_in_the_sandbox_stay_there() -> None:
-    sandbox = Sandbox("tests.pool_work", SECONDS)
+    sandbox = Sandbox("tests.pool_work")
     with pytest.raises(ProcessEnded, match="return at most"):
-        sandbox.run(Event("words.now", ("thread:1",), {}))
+        sandbox.run(Event("words.now", ("thread:1",), {}), SECONDS)
     sandbox.close()

@@ -1,11 +1,14 @@
 """Child processes end when they should, and with all of their group."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -128,6 +131,25 @@ def test_a_free_port_lies_below_those_of_outgoing_connections() -> None:
     first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
     assert free_port() < max(first_outgoing, 12_000)
+
+
+def test_two_processes_are_never_given_the_same_port() -> None:
+    """Both would find it free, and one of their servers could not start."""
+    seeded = "import random; random.seed(1); from stack.process import free_port; "
+    show = seeded + "print([free_port() for _ in range(20)], flush=True); input()"
+    command = [sys.executable, "-c", show]
+    with ExitStack() as stack:
+        others = [
+            stack.enter_context(subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True))
+            for _ in range(2)
+        ]
+        given = [free_port() for _ in range(20)]
+        for other in others:
+            assert other.stdout is not None
+            given += json.loads(other.stdout.readline())
+        assert len(set(given)) == 60
+        for other in others:
+            other.communicate("\n")
 
 
 def test_a_port_somebody_listens_on_is_not_free() -> None:

@@ -13,6 +13,7 @@
 //     share: true,                               // false: a connection of this page's own
 //     credentials: false,                        // true: send cookies to another origin
 //     token: "",                                 // or a function that fetches one; never shared
+//     renew: "",                                 // asked for a new cookie if it is refused
 //   });
 //   connection.state; connection.cursor; connection.close();
 //

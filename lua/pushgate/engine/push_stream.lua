@@ -23,6 +23,7 @@
 -- channels ARE registered: that is subscribe.begin().
 
 local config = require("pushgate.config")
+local connections = require("pushgate.connections")
 local frames = require("pushgate.sse.frames")
 local subscribe = require("pushgate.subscribe")
 
@@ -38,13 +39,13 @@ local ANSWER_MS = 5000
 -- A batch is written whole before its answers are read: both must fit into the socket's buffers.
 local BATCH_ENTRIES = 64
 local BATCH_BYTES = 128 * 1024
+local ENDED = "ended"
 
 local _M = {}
 local mt = { __index = _M }
 
 -- Lets a subscriber of subscribe.prepare() in: the module takes the request over.
 function _M.admit(subscriber)
-    ngx.ctx.subscriber = subscriber
     -- The module would let a header turn the stream into long-polling.
     ngx.req.clear_header("X-Nginx-PushStream-Mode")
     ngx.var.pushgate_path = concat(subscriber.names, "/") .. "/" .. ALL .. ".b1"
@@ -53,17 +54,34 @@ end
 -- Called for each block the module sends to a subscriber. The module flags each buffer as the
 -- chain's last, which this phase shows as the end of the response: it must be taken back with every
 -- replacement.
+--
+-- A stream that ends gets its end, on which the client closes the connection. Over HTTP/2, where
+-- one connection has many streams, only the module can finish the request: an error returned from
+-- here is a broken connection to it. It must not get one while it is registering the subscriber;
+-- then it comes with the next block.
 function _M.filter()
     local subscriber = ngx.ctx.subscriber
     local block = ngx.arg[1]
     if not subscriber or block == "" then
         return
     end
+    local started = subscriber.started
     local text, ends
-    if subscriber.started then
+    if started == true then
         text, ends = subscribe.pass(subscriber, block)
+    elseif started == ENDED then
+        return ngx.ERROR
     else
         text, ends = subscribe.begin(subscriber, block)
+    end
+    if ends then
+        if ngx.var.server_protocol ~= "HTTP/2.0" then
+            connections.close(subscriber)
+        elseif started then
+            return ngx.ERROR
+        else
+            subscriber.started, ends = ENDED, false
+        end
     end
     if text then
         ngx.arg[1] = text

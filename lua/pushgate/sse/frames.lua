@@ -6,7 +6,15 @@
 
 local byte = string.byte
 local find = string.find
+local match = string.match
 local sub = string.sub
+
+-- What only the gateway itself tells a subscriber (reset, error, open), and a job's tombstone.
+-- Nobody may publish an event that looks like one; no frame of the log may look like the first.
+local RESERVED_TYPES = { reset = true, error = true, open = true, gone = true }
+local OWN_TYPES = { reset = true, error = true, open = true }
+-- Four times what the formatter makes at the most (pushgate/frames.py).
+local MOST_BYTES = 1024 * 1024
 
 local _M = {}
 
@@ -36,10 +44,13 @@ function _M.with_id(cursor_text, frame)
     return "id: " .. cursor_text .. "\n" .. frame
 end
 
--- Tells the subscriber that it may have missed something, and where it is now.
-function _M.reset(reason, cursor_text)
+-- Tells the subscriber that it may have missed something, and where it is now. `names` are the
+-- channels it is about, when it is not about all.
+function _M.reset(reason, cursor_text, names)
+    -- A channel's name holds nothing that JSON would escape.
+    local about = names and ",\"channels\":[\"" .. table.concat(names, "\",\"") .. "\"]" or ""
     return "id: " .. cursor_text .. "\nevent: reset\ndata: {\"reason\":\"" .. reason
-        .. "\",\"cursor\":\"" .. cursor_text .. "\"}\n\n"
+        .. "\",\"cursor\":\"" .. cursor_text .. "\"" .. about .. "}\n\n"
 end
 
 -- Tells the subscriber to come back later. `reason` is one of our own words.
@@ -48,18 +59,52 @@ function _M.refusal(retry_milliseconds, reason)
         .. "\"}\n\n"
 end
 
--- Whether bytes from the log are one whole block that cannot break out of its place in the stream.
+-- Whether text is UTF-8: no stray byte, nothing written longer than it need be, no surrogate.
+local function is_utf8(text)
+    local at = find(text, "[\128-\255]")
+    while at do
+        local first, second = byte(text, at, at + 1)
+        local length = first >= 240 and 4 or first >= 224 and 3 or 2
+        if first < 194 or first > 244 or not second
+            or (first == 224 and second < 160) or (first == 237 and second > 159)
+            or (first == 240 and second < 144) or (first == 244 and second > 143)
+        then
+            return false
+        end
+        for i = at + 1, at + length - 1 do
+            local following = byte(text, i)
+            if not following or following < 128 or following > 191 then
+                return false
+            end
+        end
+        at = find(text, "[\128-\255]", at + length)
+    end
+    return true
+end
+
+-- Whether bytes from the log are one whole block that cannot break out of its place in the stream:
+-- an event's type, one line of data, nothing else. Even "id" alone in a line would be a field.
 function _M.is_frame(text)
-    return sub(text, 1, 7) == "event: "
-        and find(text, "\n\n", 1, true) == #text - 1
-        and find(text, "\ndata: ", 1, true) ~= nil
-        and not find(text, "[\r%z]")
-        and not find(text, "\nid:", 1, true)
-        and not find(text, "\nretry:", 1, true)
+    if #text > MOST_BYTES or OWN_TYPES[match(text, "^event: ([^\n]*)\n") or ""] then
+        return false
+    end
+    local type_end = find(text, "\n", 1, true)
+    if not type_end or type_end < 9 or sub(text, 1, 7) ~= "event: "
+        or sub(text, type_end, type_end + 6) ~= "\ndata: "
+    then
+        return false
+    end
+    local data_end = find(text, "\n", type_end + 1, true)
+    return data_end ~= nil
+        and data_end == #text - 1
+        and byte(text, #text) == 10
+        and not find(text, "\r", 1, true)
+        and not find(text, "\0", 1, true)
+        and is_utf8(text)
 end
 
 function _M.is_event_type(text)
-    return #text <= 64 and find(text, "^[a-z][a-z0-9_.-]*$") ~= nil
+    return #text <= 64 and find(text, "^[a-z][a-z0-9_.-]*$") ~= nil and not RESERVED_TYPES[text]
 end
 
 function _M.is_event_id(text)
@@ -71,10 +116,11 @@ function _M.of_event(event_type, json_line)
 end
 
 -- Makes one line of JSON text: control characters between tokens become spaces. JSON allows none
--- inside a string, so there they are an error. Returns the line; or nil and one sentence.
+-- inside a string, so there they are an error; and no "1." or "-.5", which our JSON reader takes
+-- and a browser's does not. Returns the line; or nil and one sentence.
 function _M.one_line(json)
     local parts, from, inside = {}, 1, false
-    local at = find(json, "[%c\"\\]")
+    local at = find(json, "[%c\"\\.]")
     while at do
         local char = byte(json, at)
         local following = at + 1
@@ -82,6 +128,10 @@ function _M.one_line(json)
             inside = not inside
         elseif char == 92 then
             following = inside and at + 2 or following
+        elseif char == 46 then
+            if not inside and not find(json, "^%d%.%d", at - 1) then
+                return nil, "a number has a dot without a digit on both sides"
+            end
         elseif char ~= 127 then
             if inside then
                 return nil, "a string holds a raw control character; write it as an escape"
@@ -90,7 +140,7 @@ function _M.one_line(json)
             parts[#parts + 1] = " "
             from = following
         end
-        at = find(json, "[%c\"\\]", following)
+        at = find(json, "[%c\"\\.]", following)
     end
     parts[#parts + 1] = sub(json, from)
     return table.concat(parts)

@@ -24,15 +24,16 @@ const PULSE_MS = 2000;
 const PULSES_UNTIL_LOST = 3;
 const PULSES_UNTIL_STOLEN = 4;
 const ASLEEP_MS = 30000;
+const RENEW_WITHIN_MS = 10000;
 // The timers of a hidden tab run once a minute.
 const ASLEEP_HIDDEN_MS = 150000;
 
 const circles = new Map();
 
 /** Returns the circle for these settings: the one all tabs share, or a new one of the tab's own. */
-export function circleFor({ gateway, credentials, token, share }) {
+export function circleFor({ gateway, credentials, token, renew, share }) {
   const base = new URL(`${gateway}/sub/`, document.baseURI).href;
-  const settings = { base, credentials, token, name: "" };
+  const settings = { base, credentials, token, renew, name: "" };
   // A token is for one page's channels.
   if (!share || token || !canShare()) return new Circle(settings);
   settings.name = `pushgate ${PROTOCOL} ${credentials} ${base}`;
@@ -142,6 +143,7 @@ class Circle {
       },
       address: (channels, position) => this.#address(channels, position),
       credentials: this.#settings.credentials,
+      renew: this.#settings.renew && (() => this.#renew()),
     });
     this.#post({ kind: "lead" });
     this.#ask();
@@ -168,6 +170,12 @@ class Circle {
     this.#letters = null;
     this.#abdicate();
     this.#lead();
+  }
+
+  /** Has the site give a new cookie; whether it did is seen at the next connect. */
+  async #renew() {
+    const signal = AbortSignal.timeout(RENEW_WITHIN_MS);
+    await fetch(this.#settings.renew, { cache: "no-store", signal });
   }
 
   async #address(channels, position) {

@@ -26,6 +26,7 @@ const DEFAULTS = {
   share: true,
   credentials: false,
   token: "",
+  renew: "",
 };
 
 class LiveConnection {

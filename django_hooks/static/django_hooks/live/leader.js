@@ -23,6 +23,7 @@ export class Leader {
   #tell;
   #address;
   #credentials;
+  #renew;
   #tabs = new Map();
   #session = null;
   #stream = null;
@@ -31,10 +32,11 @@ export class Leader {
   #openTimer = 0;
   #ended = false;
 
-  constructor({ tell, address, credentials }) {
+  constructor({ tell, address, credentials, renew }) {
     this.#tell = tell;
     this.#address = address;
     this.#credentials = credentials;
+    this.#renew = renew;
   }
 
   /** A tab says what its seats need; with an empty list it takes its leave. */
@@ -132,6 +134,7 @@ export class Leader {
       position,
       types,
       credentials: this.#credentials,
+      renew: this.#renew,
       address: (from) => this.#address(channels, from),
       on: {
         open: () => this.#opened(session),

@@ -21,6 +21,8 @@ export class Stream {
   #address;
   #types;
   #credentials;
+  #renew; // Or "".
+  #wasRefused = false;
   #on;
   #source = null;
   #turn = null;
@@ -29,11 +31,12 @@ export class Stream {
   #reopenAt = 0;
   #openedAt = 0;
 
-  constructor({ position, address, types, credentials, on }) {
+  constructor({ position, address, types, credentials, renew, on }) {
     this.position = position;
     this.#address = address;
     this.#types = types;
     this.#credentials = credentials;
+    this.#renew = renew;
     this.#on = on;
   }
 
@@ -44,9 +47,10 @@ export class Stream {
     this.#openedAt = Date.now();
     let address;
     try {
+      if (this.#wasRefused && this.#renew) await this.#renew();
       address = await this.#address(this.position);
     } catch {
-      // The token could not be had.
+      // The cookie or the token could not be had.
       if (turn === this.#turn) this.#openLater();
       return;
     }
@@ -55,6 +59,7 @@ export class Stream {
     this.#source = source;
     source.addEventListener("open", () => {
       this.#attempt = 0;
+      this.#wasRefused = false;
       this.#on.open();
     });
     source.addEventListener("error", (event) => this.#failed(event));
@@ -92,8 +97,11 @@ export class Stream {
     this.#on.lost();
     // An `event: error` of the gateway has data: it refuses for now and says when to come again.
     if (event.data !== undefined || this.#source.readyState !== EventSource.CLOSED) return;
+    // What has expired is renewed first; only then is it a refusal.
+    const mayHaveExpired = this.#renew && !this.#wasRefused;
+    this.#wasRefused = true;
     this.#openLater();
-    this.#on.refused();
+    if (!mayHaveExpired) this.#on.refused();
   }
 
   #openLater() {

@@ -1,0 +1,119 @@
+"""A gateway and a Redis for a benchmark alone."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from loadtest.bench.gateway.frames import frame
+from loadtest.bench.spent import family_cpu_seconds
+from pushgate import Keys, connect
+from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH
+from pushgate.scripts import script_text
+from stack.gateway import Gateway, GatewaySettings
+from stack.platform import Platform
+from stack.process import free_port
+from stack.redis_server import RedisServer
+
+_WINDOW_SECONDS = 3600
+
+
+class OwnGateway:
+    """A gateway with its own Redis, and the log that it follows.
+
+    Args:
+        directory: for their files; short.
+        workers: how many worker processes.
+        settings: further `PUSHGATE_...` settings.
+    """
+
+    begins_with = b"\nid: "
+
+    def __init__(self, directory: Path, workers: int, settings: Mapping[str, str]) -> None:
+        platform = Platform.find()
+        self._redis = RedisServer(platform, directory / "redis", free_port())
+        self.port = free_port()
+        self._keys = Keys("bench")
+        self.gateway = Gateway(
+            platform,
+            directory / "gateway",
+            GatewaySettings(
+                listen=f"127.0.0.1:{self.port}",
+                redis_url=self._redis.url,
+                namespace=self._keys.namespace,
+                workers=str(workers),
+                more=settings,
+            ),
+        )
+        self._client = connect(self._redis.url)
+        self._digest = ""
+
+    def start(self) -> None:
+        """Start Redis and the gateway; return when it follows the log."""
+        self._redis.start()
+        self._digest = str(self._client.script_load(script_text("publish")))
+        self.gateway.start()
+
+    def stop(self) -> None:
+        """Stop both."""
+        self.gateway.stop()
+        self._client.close()
+        self._redis.stop()
+
+    def send(self, frames: Sequence[tuple[str, int]]) -> None:
+        """Append frames to the log, as the formatter's last step does: channels and numbers."""
+        with self._client.pipeline(transaction=False) as together:
+            for channel, number in frames:
+                event_id = uuid.uuid4().hex
+                keys = self._keys
+                together.evalsha(
+                    self._digest,
+                    4,
+                    *(keys.log, keys.ledger, keys.put(event_id), keys.channel(channel)),
+                    *(channel, frame(number), HISTORY_LENGTH, HISTORY_SECONDS),
+                    *(LOG_LENGTH, _WINDOW_SECONDS),
+                )
+            together.execute()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of nginx' processes."""
+        return [self.gateway.pid, *self.gateway.worker_pids]
+
+    def cpu_seconds(self) -> float:
+        """Return what nginx' processes have used until now."""
+        return family_cpu_seconds(self.gateway.pid)
+
+    def redis_cpu_seconds(self) -> float:
+        """Return what Redis has used until now."""
+        return family_cpu_seconds(self._redis.pid)
+
+    def resident_bytes(self) -> int:
+        """Return the memory of nginx' processes that is in RAM, what they share counted once."""
+        return sum(int(psutil.Process(pid).memory_full_info().pss) for pid in self.pids)
+
+    def descriptors(self) -> list[int]:
+        """Return how many descriptors each worker has open."""
+        return [psutil.Process(pid).num_fds() for pid in self.gateway.worker_pids]
+
+
+@contextmanager
+def own_gateway(workers: int = 1, **settings: str) -> Iterator[OwnGateway]:
+    """Give a gateway of its own that follows a log; all is stopped at the end.
+
+    Args:
+        settings: `PUSHGATE_...` settings, their names in small letters and without the prefix.
+    """
+    with tempfile.TemporaryDirectory(prefix="pushgate-bench-") as folder:
+        more = {f"PUSHGATE_{name.upper()}": value for name, value in settings.items()}
+        own = OwnGateway(Path(folder), workers, more)
+        try:
+            own.start()
+            yield own
+        finally:
+            own.stop()

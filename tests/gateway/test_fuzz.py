@@ -1,0 +1,122 @@
+"""Tens of thousands of almost right requests, and garbage in the log: nothing breaks, nothing gets
+into an answer's head or a frame, and the gateway serves as before.
+
+`FUZZ_REQUESTS=200000 pytest tests/gateway/test_fuzz.py` looks longer; `FUZZ_SEED` begins elsewhere.
+"""
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.gateway.conftest import OwnGateway
+from tests.gateway.odd_requests import WATCHED, OddConnection, odd_connection
+from tests.gateway.scrutiny import Scrutiny, check_answers, read_until_quiet
+from tests.gateway.wire import connect
+
+REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "20000"))
+SEED = int(os.environ.get("FUZZ_SEED", "2014"))
+
+pytestmark = [
+    pytest.mark.real_redis,
+    pytest.mark.real_gateway,
+    pytest.mark.timeout(300 + REQUESTS // 100),
+]
+
+
+@pytest.fixture
+def scrutiny(own_gateway: OwnGateway) -> Iterator[Scrutiny]:
+    """Watches the test's own gateway through several subscribers."""
+    watched = [(WATCHED,), (WATCHED, "thread:2"), ("thread:3", WATCHED), (WATCHED, "forum:7")]
+    looking = Scrutiny(own_gateway, *watched)
+    yield looking
+    looking.close()
+
+
+def send_all(own: OwnGateway, odd: list[OddConnection]) -> dict[int, tuple[socket.socket, bytes]]:
+    """Sends what odd clients send, all at once. Returns the connections of those that stay."""
+    open_ones = [(client, connect(own.gateway, private=client.private)) for client in odd]
+    for number in range(3):
+        for client, connection in open_ones:
+            if number < len(client.packets):
+                try:
+                    connection.sendall(client.packets[number])
+                except OSError:
+                    # It was refused before it had sent all: that is read below.
+                    continue
+    staying = {}
+    for client, connection in open_ones:
+        if client.leaves:
+            connection.close()
+            continue
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+        staying[connection.fileno()] = (connection, b"".join(client.packets))
+    return staying
+
+
+def check_all(own: OwnGateway, scrutiny: Scrutiny, odd: list[OddConnection]) -> Counter[int]:
+    """Sends what these clients send, and fails unless all is well. Counts answers by status."""
+    scrutiny.begin()
+    statuses: Counter[int] = Counter()
+    for received in read_until_quiet(send_all(own, odd)):
+        try:
+            statuses.update(answer.status for answer in check_answers(received))
+        except AssertionError as error:
+            error.add_note(f"sent: {received.sent!r}")
+            raise
+    scrutiny.check()
+    return statuses
+
+
+def name_the_culprit(
+    error: AssertionError, own: OwnGateway, scrutiny: Scrutiny, odd: list[OddConnection]
+) -> None:
+    """Notes which of the clients does it alone."""
+    for client in odd:
+        try:
+            check_all(own, scrutiny, [client])
+        except AssertionError:
+            error.add_note(f"it takes this client alone: {client}")
+            return
+
+
+def test_no_request_breaks_the_gateway_or_gets_into_an_answer_or_a_frame(
+    own_gateway: OwnGateway, scrutiny: Scrutiny
+) -> None:
+    statuses: Counter[int] = Counter()
+    requests = 0
+
+    # Hypothesis draws a number, of which forty clients are made: of its own draws for each of them
+    # most would be the same, and it would take five times as long.
+    @seed(SEED)
+    @settings(
+        max_examples=REQUESTS // 70,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.integers(0, 2**64 - 1))
+    def nothing_breaks(number: int) -> None:
+        nonlocal requests
+        random = Random(number)
+        odd = [odd_connection(random) for _ in range(40)]
+        try:
+            statuses.update(check_all(own_gateway, scrutiny, odd))
+        except AssertionError as error:
+            name_the_culprit(error, own_gateway, scrutiny, odd)
+            raise
+        requests += sum(client.requests for client in odd)
+
+    nothing_breaks()
+    print(f"seed {SEED}: {requests} requests, answers {dict(sorted(statuses.items()))}")
+    scrutiny.check_that_nothing_is_held()
+    assert requests >= 0.9 * REQUESTS
+    assert {200, 204, 400, 403, 404, 405, 413, 414, 431} <= set(statuses)

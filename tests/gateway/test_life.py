@@ -1,0 +1,96 @@
+"""Reloads one after the other and one into the other, a stopped worker, a planned stop: each
+subscriber gets each frame once, nothing crashes, and nothing is left behind.
+
+PUSHGATE_TEST_RELOADS=1000 reloads a thousand times instead of a few dozen.
+"""
+
+import os
+import random
+import re
+import signal
+
+import pytest
+
+from stack.gateway import Gateway
+from stack.process import wait_until
+from tests.gateway.conftest import DEADLINE_SECONDS, OwnGateway, Subscriber
+from tests.gateway.crowd import Crowd
+from tests.gateway.test_faults import wait_until_gone
+
+RELOADS = int(os.environ.get("PUSHGATE_TEST_RELOADS", "36"))
+SEED = 71
+
+pytestmark = [
+    pytest.mark.real_redis,
+    pytest.mark.real_gateway,
+    pytest.mark.timeout(180 + 3 * RELOADS),
+]
+
+
+def trouble_in(gateway: Gateway) -> list[str]:
+    """Lines of the log that a crash or a disorder would have left."""
+    text = gateway.log.read_text(encoding="utf-8")
+    return re.findall(r".*(?:\[alert\]|\[crit\]|\[emerg\]|exited on signal|core dumped).*", text)
+
+
+def test_reloads_into_reloads_cost_no_frame_and_no_crash(own_gateway: OwnGateway) -> None:
+    print(f"seed {SEED}, {RELOADS} reloads")
+    chance = random.Random(SEED)
+    gateway = own_gateway.gateway
+    crowd = Crowd(
+        own_gateway, SEED, size=12, batch=8, pause_seconds=0.02, patience=90 + 2 * RELOADS
+    )
+    crowd.start()
+    for _ in range(RELOADS // 4):
+        # Four at once, the last three into workers that have hardly begun or are still ending.
+        for _ in range(4):
+            os.kill(gateway.pid, signal.SIGHUP)
+            crowd.wait_for_frames(chance.randint(1, 60))
+        own_gateway.log.wait_until_followed_past(own_gateway.log.now())
+    crowd.finish()
+    wait_until(lambda: len(gateway.worker_pids) == 2, DEADLINE_SECONDS, "old workers have ended")
+    assert not trouble_in(gateway)
+    print(f"{sum(wanderer.connects for wanderer in crowd.wanderers)} connects")
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_worker_stopped_for_longer_than_its_lease_does_no_harm(
+    own_gateway: OwnGateway, stays: bool
+) -> None:
+    """One of the two is the tail, which is replaced and does not know it when it wakes."""
+    crowd = Crowd(own_gateway, SEED, size=12, batch=8, pause_seconds=0.005, stays=stays)
+    crowd.start()
+    for pid in own_gateway.gateway.worker_pids:
+        os.kill(pid, signal.SIGSTOP)
+        crowd.wait_for_frames(50)
+        own_gateway.log.wait_until_followed_past(own_gateway.log.now())
+        crowd.wait_for_frames(500)
+        os.kill(pid, signal.SIGCONT)
+        crowd.wait_for_frames(200)
+    crowd.finish()
+    assert not trouble_in(own_gateway.gateway)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_stop_ends_all_streams_and_leaves_nothing(
+    own_gateway: OwnGateway, how: signal.Signals
+) -> None:
+    gateway, log = own_gateway.gateway, own_gateway.log
+    subscribers = [Subscriber(own_gateway.client("thread:1")).connect() for _ in range(8)]
+    log.append("thread:1", n=1)
+    for subscriber in subscribers:
+        subscriber.wait_for(1)
+    master, workers = gateway.pid, gateway.worker_pids
+    os.kill(master, how)
+    for subscriber in subscribers:
+        subscriber.wait_until_ended()
+        assert subscriber.client.parser.retry_ms
+    wait_until_gone([master, *workers])
+    assert gateway.stop() == 0
+    assert not trouble_in(gateway)
+    log.append("thread:1", n=2)
+    gateway.start()
+    for subscriber in subscribers:
+        subscriber.connect().wait_for(2)
+        assert subscriber.numbers() == [1, 2]
+        subscriber.client.close()

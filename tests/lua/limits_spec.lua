@@ -1,0 +1,43 @@
+-- Streams of a user, with stand-ins for the settings and the answer.
+
+describe("a user", function()
+    local limits, refused
+
+    local function admitted(sub)
+        refused, ngx.ctx = nil, {}
+        limits.admit(sub and { sub = sub } or nil)
+        return refused or "let in", ngx.ctx
+    end
+
+    setup(function()
+        local kept = {}
+        local dict = {
+            get = function(_, key) return kept[key] end,
+            set = function(_, key, value) kept[key] = value end,
+            delete = function(_, key) kept[key] = nil end,
+        }
+        _G.ngx = { shared = { pushgate_leases = dict }, ctx = {} }
+        package.loaded["pushgate.config"] = { get = function()
+            return { max_streams = 0, max_streams_per_address = 0, max_streams_per_user = 2 }
+        end }
+        package.loaded["pushgate.refusal"] = { for_now = function(reason) refused = reason end }
+        package.loaded["pushgate.leases"], package.loaded["pushgate.limits"] = nil, nil
+        limits = require("pushgate.limits")
+    end)
+
+    it("has so many streams and no more, and gets one back for each that ends", function()
+        assert.equal("let in", (admitted("anna")))
+        local _, second = admitted("anna")
+        local answer, third = admitted("anna")
+        assert.equal("user_limit", answer)
+        assert.equal("let in", (admitted("ben")))
+        assert.equal("let in", (admitted(nil)))
+        -- The refused request ends first, as it does in nginx.
+        ngx.ctx = third
+        limits.release()
+        assert.equal("user_limit", (admitted("anna")))
+        ngx.ctx = second
+        limits.release()
+        assert.equal("let in", (admitted("anna")))
+    end)
+end)
