@@ -223,7 +223,7 @@ def test_idle_subscribers_are_judged_by_rate_memory_and_cpu():
     )
     assert (idle.per_second, idle.kilobytes) == (4_000, 13.0)
     assert idle.idle_share == pytest.approx(0.02)
-    judged = [row[-1] for row in idle_subscribers.table_of(idle).rows]
+    judged = [row[-1] for row in idle_subscribers.table_of(idle, "").rows]
     assert judged == ["met", "", "MISSED", "met", "met"]
 
 
@@ -231,7 +231,10 @@ def test_frame_times_are_judged_where_the_gateways_part_ends_and_where_the_clien
     times = frame_time.FrameTimes(
         100, Percentiles.of([100.0, 390.0]), Percentiles.of([100.0, 410.0]), 0.2, 0.1, wrong=0
     )
-    assert [row[-1] for row in frame_time.table_of(times, frames=40).rows] == ["met", "MISSED"]
+    assert [row[-1] for row in frame_time.table_of(times, frames=40, others="").rows] == [
+        "met",
+        "MISSED",
+    ]
 
 
 def test_a_resume_is_judged_by_its_end_its_exactness_and_redis():
@@ -243,7 +246,7 @@ def test_a_resume_is_judged_by_its_end_its_exactness_and_redis():
         "reset": replace(good, signals=1),
         "redis": replace(good, redis_cpu_seconds=3.0),
     }
-    judged = [row[-1] for row in resumption.table_of(found).rows]
+    judged = [row[-1] for row in resumption.table_of(found, "").rows]
     assert judged == ["met", "MISSED", "MISSED", "MISSED", "MISSED"]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from loadtest.bench.gateway.audience import Audience
 from loadtest.bench.gateway.own_gateway import own_gateway
+from loadtest.bench.machine import kept_busy_by_others
 from loadtest.bench.table import Table, met
 
 SUBSCRIBERS, WORKERS = 30_000, 2
@@ -67,7 +68,8 @@ def idle_subscribers(
     subscribers: int = SUBSCRIBERS, seconds: float = IDLE_SECONDS, workers: int = WORKERS
 ) -> Table:
     """Measure them."""
-    return table_of(watch(subscribers, seconds, workers))
+    others = kept_busy_by_others()
+    return table_of(watch(subscribers, seconds, workers), others)
 
 
 def watch(subscribers: int, seconds: float, workers: int) -> Idle:
@@ -109,8 +111,8 @@ def watch(subscribers: int, seconds: float, workers: int) -> Idle:
             )
 
 
-def table_of(idle: Idle) -> Table:
-    """Return the table of what was seen."""
+def table_of(idle: Idle, others: str) -> Table:
+    """Return the table of what was seen; `others` is a note on the machine."""
     return Table(
         f"Idle subscribers: {idle.subscribers} over {len(idle.of_workers)} workers, "
         f"{_CHANNELS} channels",
@@ -150,5 +152,6 @@ def table_of(idle: Idle) -> Table:
             f"{idle.bytes_after / 2**20:.1f} MB: its processes' proportional set size, shared "
             "memory once, the kernel's own for sockets not counted. Workers had "
             f"{' and '.join(map(str, idle.of_workers))} connections.",
+            others,
         ],
     )
