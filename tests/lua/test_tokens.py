@@ -38,9 +38,9 @@ SOUND = {
     "exp": st.integers(NOW - 4, NOW + 40_000),
 }
 SOUND_CLAIMS = st.fixed_dictionaries(dict(SOUND))
-ONE_CHANGE = st.one_of(
-    st.tuples(st.just(name), TIMES if name in ("iat", "nbf", "exp") else ANYTHING) for name in SOUND
-) | st.tuples(st.sampled_from(list(SOUND)), ANYTHING)
+ONE_CHANGE = st.tuples(st.sampled_from(list(SOUND)), ANYTHING) | st.tuples(
+    st.sampled_from(["iat", "nbf", "exp"]), TIMES
+)
 
 
 def changed(claims: dict[str, Any], changes: list[tuple[str, Any]]) -> dict[str, Any]:
