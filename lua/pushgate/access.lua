@@ -127,7 +127,8 @@ function _M.run()
         counters.add("refusals:method")
         return answer.method(ALLOWED)
     end
-    if ngx.req.http_version() < 1 then
+    -- nil for one like 1.10, which nginx takes for 1.1.
+    if (ngx.req.http_version() or 1.1) < 1 then
         return refusal.for_good(400, "request", "use HTTP/1.1")
     end
     if has_body() then
@@ -156,6 +157,13 @@ function _M.run()
         return come_back_soon()
     end
     limits.admit(identity)
+    -- Nor does polling take memory of it.
+    if not polls then
+        local has_room, why = engine.get().has_room(#requested)
+        if not has_room then
+            return come_back_later(why)
+        end
+    end
     local subscriber, err = subscribe.prepare(requested, cursor_text())
     if not subscriber then
         return come_back_later(err)
