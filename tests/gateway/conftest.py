@@ -24,7 +24,7 @@ from stack.redis_server import RedisServer
 from tests.gateway.tokens import Signer
 
 ENGINES = ("push_stream",)
-"""All tests of this folder hold for each of them; a folder named after one has what holds for it."""
+"""All tests of this folder hold for each of them, those of a folder that has its name for one."""
 ORIGIN = "http://site.example"
 DEADLINE_SECONDS = 20.0
 
