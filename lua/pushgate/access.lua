@@ -157,6 +157,13 @@ function _M.run()
         return come_back_soon()
     end
     limits.admit(identity)
+    -- Nor does polling take memory of it.
+    if not polls then
+        local has_room, why = engine.get().has_room(#requested)
+        if not has_room then
+            return come_back_later(why)
+        end
+    end
     local subscriber, err = subscribe.prepare(requested, cursor_text())
     if not subscriber then
         return come_back_later(err)

@@ -4,6 +4,8 @@
 -- What an engine does for the rest, and nothing else of it is used:
 --
 --   ready()             whether a subscription can begin (access). true; or nil and an error
+--   has_room(wanted)    whether it has memory for so many channels more (access). true; or nil and
+--                       an error
 --   admit(subscriber)   lets a subscriber of subscribe.prepare() in (access), who is also
 --                       ngx.ctx.subscriber until the request ends. From then on the
 --                       engine calls subscribe.begin() once, when all of the subscriber's channels

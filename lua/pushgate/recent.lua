@@ -52,6 +52,15 @@ function _M.count(channel)
     return number
 end
 
+-- The number of the channel's newest frame, and the frame of a number, or nil.
+function _M.newest(channel)
+    return recent:get("c" .. channel)
+end
+
+function _M.frame(channel, number)
+    return recent:get("f" .. channel .. " " .. number)
+end
+
 -- Appends the frames after number `from` to `list`. Returns true; or false when some of them are
 -- not there any more.
 function _M.append_since(channel, from, list)
@@ -63,7 +72,7 @@ function _M.append_since(channel, from, list)
         return false
     end
     for number = from + 1, to do
-        local block = recent:get("f" .. channel .. " " .. number)
+        local block = _M.frame(channel, number)
         if not block then
             return false
         end

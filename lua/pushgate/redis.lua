@@ -85,7 +85,8 @@ local function connect(address, node)
                 ssl = address.tls, ssl_verify = address.tls })
     end
     if not ok then
-        return nil, "could not connect: " .. err
+        return nil, "could not connect to " .. (node.path or node.host .. ":" .. node.port) .. ": "
+            .. err
     end
     client:set_timeout(REPLY_MS)
     ok, err = log_in(client, address)

@@ -41,7 +41,7 @@ local stay = require("pushgate.stay")
 local byte = string.byte
 local concat = table.concat
 local is_after = cursor.is_after
-local match = string.match
+local of_block = cursor.of_block
 local parse = cursor.parse
 local random = math.random
 local state = ngx.shared.pushgate_state
@@ -65,8 +65,7 @@ local seen = { block = "" }
 -- The cursor of a block with an `id:` line; nil for any other block.
 local function cursor_of(block)
     if seen.block ~= block then
-        local text = match(block, "^id: ([^\n]+)\n")
-        seen = { block = block, cursor = text and parse(text) }
+        seen = { block = block, cursor = of_block(block) }
     end
     return seen.cursor
 end
@@ -229,7 +228,7 @@ local function append_recent(subscriber, parts, now)
     end
     local found = {}
     for _, block in ipairs(blocks) do
-        local at = parse(match(block, "^id: ([^\n]+)\n"))
+        local at = of_block(block)
         -- One of another epoch was noted before the epoch moved.
         if at.epoch == subscriber.epoch and not is_after(at.ms, at.seq, now.ms, now.seq) then
             at.block = block

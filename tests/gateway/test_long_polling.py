@@ -310,10 +310,12 @@ def test_a_reload_answers_who_waits(patient: OwnGateway) -> None:
         before = client.cursor
         answer = client.receive()
         assert (answer.status, answer.events, answer.cursor) == (200, [], before)
-        client.send()
     for client, n in zip(clients, range(8), strict=True):
         patient.log.append(f"thread:{n + 2}", n=n)
-        assert client.receive().numbers() == [n]
+        # An old worker may yet answer once more.
+        while not (numbers := client.poll().numbers()):
+            pass
+        assert numbers == [n]
         client.close()
 
 

@@ -36,7 +36,11 @@ describe("a subscriber of two channels that comes in", function()
             end },
             ["pushgate.generation"] = { settle = function() end },
             ["pushgate.history"] = {},
+            ["pushgate.misses"] = { has_missed = function() return false end },
             ["pushgate.redis"] = {},
+            ["pushgate.revocation"] = { may_stay = function(identity)
+                return not identity.is_revoked
+            end },
             ["pushgate.position"] = { begin = function() return now end,
                 now = function() return now end, jumps = function() return jumps end },
             ["pushgate.recent"] = { count = function() return 0 end,
@@ -79,6 +83,14 @@ describe("a subscriber of two channels that comes in", function()
         now, jumps = at(3), 1
         local sent, ends = subscribe.begin(subscriber, ": marker\n\n")
         assert.equal("retry: 1\nid: " .. at(0).text .. "\n\n", sent)
+        assert.is_true(ends)
+    end)
+
+    it("gets nothing when its token was revoked while it came in", function()
+        subscriber.identity = { closed = { "a" }, is_revoked = true }
+        now, noted.a = at(1), { block(1) }
+        local sent, ends = subscribe.begin(subscriber, block(2))
+        assert.equal("", sent)
         assert.is_true(ends)
     end)
 

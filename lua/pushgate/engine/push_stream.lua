@@ -29,6 +29,7 @@ local subscribe = require("pushgate.subscribe")
 
 local concat = table.concat
 local match = string.match
+local state = ngx.shared.pushgate_state
 local tonumber = tonumber
 
 local ALL = "_all"
@@ -196,7 +197,6 @@ end
 
 -- Makes sure that "_all" holds its message. Returns true; or nil and an error.
 function _M.ready()
-    local state = ngx.shared.pushgate_state
     if state:get("engine:ready") then
         return true
     end
@@ -228,6 +228,42 @@ local function ask_statistics(id)
     local status, body = read_answer(link)
     link:close()
     return status, body
+end
+
+-- How many channels the module has now, those too whose memory it has not given back yet. nil when
+-- it does not say.
+local function count_channels()
+    local status, body = ask_statistics("")
+    local count = 0
+    for _, name in ipairs({ "channels", "channels_in_delete", "channels_in_trash" }) do
+        local number = status == 200 and match(body, '"' .. name .. '": (%d+)')
+        if not number then
+            return nil
+        end
+        count = count + tonumber(number)
+    end
+    return count
+end
+
+-- Whether there is memory for `wanted` channels more. Frames need some too: without any they would
+-- wait, all of them, for a channel to be forgotten. True; or nil and an error.
+function _M.has_room(wanted)
+    -- Counted by the module once a second, and in between as if no channel were there already.
+    local count = state:incr("engine:channels", wanted)
+    if not count then
+        if not state:add("engine:counting", true, 2) then
+            return true
+        end
+        count = count_channels() or 0
+        state:set("engine:channels", count, 1)
+        state:delete("engine:counting")
+    end
+    local most = config.get().most_channels
+    if count >= most then
+        return nil, ("there are %d channels, and PUSHGATE_ENGINE_MEMORY is for %d")
+            :format(count, most)
+    end
+    return true
 end
 
 local function less(amount)

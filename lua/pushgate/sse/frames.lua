@@ -98,6 +98,7 @@ function _M.is_frame(text)
     return data_end ~= nil
         and data_end == #text - 1
         and byte(text, #text) == 10
+        -- Plain searches look at many bytes at a time, a pattern at each.
         and not find(text, "\r", 1, true)
         and not find(text, "\0", 1, true)
         and is_utf8(text)
