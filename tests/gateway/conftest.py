@@ -24,7 +24,7 @@ from stack.redis_server import RedisServer
 from tests.gateway.tokens import Signer
 
 ENGINES = ("push_stream",)
-"""All tests of this folder hold for each of them, those of a folder that has its name for one."""
+"""All tests of this folder hold for each of them, but for those in a folder named after one."""
 ORIGIN = "http://site.example"
 DEADLINE_SECONDS = 20.0
 

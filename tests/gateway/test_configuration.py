@@ -152,7 +152,14 @@ def test_the_private_tcp_listener_wants_its_key(redis_server: RedisServer, tmp_p
 
     gateway.start()
     try:
-        for path in ("/pub?id=thread:1", "/channels-stats", "/healthz", "/readyz"):
+        for path in (
+            "/pub?id=thread:1",
+            "/channels-stats",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/ledger",
+        ):
             for wrong in ("", "Bearer", "Bearer wrong", "Basic key-of-the-test"):
                 assert status(path, wrong) == 401
         assert status("/readyz", "Bearer key-of-the-test") == 200

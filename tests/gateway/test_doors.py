@@ -8,7 +8,14 @@ from tests.gateway.conftest import LogWriter, Subscribe, ask
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
-PRIVATE = ("/pub?id=thread:door", "/channels-stats?id=ALL", "/healthz", "/readyz", "/metrics")
+PRIVATE = (
+    "/pub?id=thread:door",
+    "/channels-stats?id=ALL",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/ledger",
+)
 ENGINE = ("/frames?id=thread:door", "/all?id=_all", "/statistics?id=ALL")
 
 

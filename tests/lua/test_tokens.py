@@ -39,7 +39,10 @@ SOUND = {
 }
 SOUND_CLAIMS = st.fixed_dictionaries(dict(SOUND))
 ONE_CHANGE = st.one_of(
-    st.tuples(st.just(name), TIMES if name in ("iat", "nbf", "exp") else ANYTHING) for name in SOUND
+    [
+        st.tuples(st.just(name), TIMES if name in ("iat", "nbf", "exp") else ANYTHING)
+        for name in SOUND
+    ]
 ) | st.tuples(st.sampled_from(list(SOUND)), ANYTHING)
 
 
