@@ -137,6 +137,7 @@ def test_a_history_that_does_not_reach_back_is_a_reset(
     first = log.append(channel)
     for _ in range(5):
         log.append(channel, history_length=2)
+    log.wait_until_followed()
     answer = polls(channel, first).poll()
     assert answer.reset is not None
     assert answer.reset["reason"] == "history"
