@@ -63,6 +63,18 @@ local function needed(env, name)
     return value
 end
 
+local UNITS = { [""] = 1, k = 1024, m = 1024 ^ 2, g = 1024 ^ 3 }
+
+-- How many channels the engine may have: half a kilobyte each, in half of its memory.
+local function most_channels(env)
+    local value = (env("PUSHGATE_ENGINE_MEMORY") or "256m"):lower()
+    local number, unit = value:match("^(%d+)([kmg]?)$")
+    if not number then
+        misuse("PUSHGATE_ENGINE_MEMORY", value, "use a number and k, m or g; 256m say")
+    end
+    return math.floor(tonumber(number) * UNITS[unit] / 2 / 512)
+end
+
 -- How many of a worker's connections may be streams. The rest is for requests that get none, for
 -- Redis, the engine and nginx itself.
 local function worker_streams(connections)
@@ -100,8 +112,10 @@ function _M.load(env)
         token_audience = text_or(env, "PUSHGATE_TOKEN_AUDIENCE", "pushgate"),
         cut_at_expiry = on_or_off(env, "PUSHGATE_CUT_AT_EXPIRY", false),
         private_key = env("PUSHGATE_PRIVATE_KEY") or "",
+        has_access_log = (env("PUSHGATE_ACCESS_LOG") or "") ~= "",
         retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),
         retry_max_ms = whole_number(env, "PUSHGATE_RETRY_MAX_MS", 5000),
+        most_channels = most_channels(env),
         worker_streams = worker_streams(whole_number(env, "PUSHGATE_CONNECTIONS", 65536)),
         max_streams = whole_number(env, "PUSHGATE_MAX_STREAMS", 0),
         max_streams_per_address = whole_number(env, "PUSHGATE_MAX_STREAMS_PER_ADDRESS", 0),

@@ -4,6 +4,7 @@
 -- Both numbers have at most 15 digits, so that a double, all that Lua has, holds them exactly.
 
 local find = string.find
+local match = string.match
 local tonumber = tonumber
 local type = type
 
@@ -51,6 +52,12 @@ function _M.parse(text)
         return nil
     end
     return { text = text, epoch = epoch, ms = ms, seq = seq }
+end
+
+-- The cursor of a block that begins with an `id:` line; nil for any other block.
+function _M.of_block(block)
+    local text = match(block, "^id: ([^\n]+)\n")
+    return text and _M.parse(text)
 end
 
 -- The cursor of the entry `id` ("<ms>-<seq>") in `epoch`; nil when the two do not make one.

@@ -308,6 +308,7 @@ function _M.last(requested, position)
     return with_care(backlog, requested, position)
 end
 
+_M.field = field
 _M.read_entry = read_entry
 
 return _M

@@ -4,6 +4,7 @@
 -- comes back after its own `retry:` and resumes by its cursor.
 
 local config = require("pushgate.config")
+local misses = require("pushgate.misses")
 local revocation = require("pushgate.revocation")
 
 local _M = {}
@@ -44,6 +45,9 @@ function _M.reason_to_leave(subscriber)
     end
     if now_ms >= subscriber.leaves_ms then
         return "age"
+    end
+    if misses.has_missed(subscriber) then
+        return "missed"
     end
     return nil
 end

@@ -1,11 +1,13 @@
 -- What happens when nginx starts: settings are read, workers bound to their master, the tail begun.
 --
--- Phases: load() init, start() init_worker.
+-- Phases: load() init, start() init_worker, finish() exit_worker.
 
 local ffi = require("ffi")
 
 local config = require("pushgate.config")
 local connections = require("pushgate.connections")
+local counters = require("pushgate.counters")
+local deliveries = require("pushgate.deliveries")
 local generation = require("pushgate.generation")
 local leases = require("pushgate.leases")
 local scripts = require("pushgate.scripts")
@@ -43,10 +45,19 @@ end
 function _M.start()
     die_with_master()
     generation.start()
+    ngx.shared.pushgate_state:add("started_at", ngx.now())
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
+    counters.before_flush(function()
+        deliveries.set_clock(ngx.shared.pushgate_state:get("tail:clock") or 0)
+    end)
+    counters.start()
     leases.start()
     connections.start()
     tail.start()
+end
+
+function _M.finish()
+    counters.finish()
 end
 
 return _M

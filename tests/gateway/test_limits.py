@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from loadtest.eventsource import EventSourceClient
 from stack.gateway import Gateway
 from stack.process import wait_until
 from tests.gateway.conftest import DEADLINE_SECONDS, GatewayWith
+from tests.gateway.tokens import Signer
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway]
 
@@ -29,9 +31,11 @@ class Crowd:
         """Closes all of them."""
         self._clients.close()
 
-    def reason(self, gateway: Gateway, address: str = "") -> str:
+    def reason(self, gateway: Gateway, address: str = "", token: str = "") -> str:
         """Connects once more and returns why it was refused, or "" when it was let in."""
         headers = {"X-Forwarded-For": address} if address else {}
+        if token:
+            headers["Cookie"] = f"pushgate={token}"
         client = EventSourceClient(f"{gateway.url}/sub/thread:1", headers=headers)
         self._clients.enter_context(client)
         events = client.connect()
@@ -75,6 +79,23 @@ def test_an_address_has_so_many_streams_and_no_more(
     assert crowd.reason(gateway, "2001:db8:1:3::3") == ""
     # The same IPv4 address, written otherwise.
     assert crowd.reason(gateway, "::ffff:198.51.100.7") == "address_limit"
+
+
+def test_a_user_has_so_many_streams_and_no_more(
+    gateway_with: GatewayWith, crowd: Crowd, tmp_path: Path
+) -> None:
+    signer = Signer(tmp_path / "keys.json")
+    signer.write()
+    gateway = gateway_with(PUSHGATE_MAX_STREAMS_PER_USER="2", PUSHGATE_TOKEN_KEYS=str(signer.path))
+    wait_until(
+        lambda: crowd.reason(gateway, token=signer.token("anna")) == "",
+        DEADLINE_SECONDS,
+        "tokens can be verified",
+    )
+    assert crowd.reason(gateway, token=signer.token("anna")) == ""
+    assert crowd.reason(gateway, token=signer.token("anna")) == "user_limit"
+    assert crowd.reason(gateway, token=signer.token("ben")) == ""
+    assert crowd.reason(gateway) == ""
 
 
 def test_this_machine_itself_is_not_counted(gateway_with: GatewayWith, crowd: Crowd) -> None:

@@ -27,8 +27,11 @@ local connections = require("pushgate.connections")
 local frames = require("pushgate.sse.frames")
 local subscribe = require("pushgate.subscribe")
 
+local json = require("cjson.safe")
+
 local concat = table.concat
 local match = string.match
+local state = ngx.shared.pushgate_state
 local tonumber = tonumber
 
 local ALL = "_all"
@@ -196,7 +199,6 @@ end
 
 -- Makes sure that "_all" holds its message. Returns true; or nil and an error.
 function _M.ready()
-    local state = ngx.shared.pushgate_state
     if state:get("engine:ready") then
         return true
     end
@@ -230,36 +232,80 @@ local function ask_statistics(id)
     return status, body
 end
 
-local function less(amount)
-    return function(name, number)
-        return name .. ("%d"):format(math.max(0, tonumber(number) - amount))
+-- How many channels the module has now, those too whose memory it has not given back yet. nil when
+-- it does not say.
+local function count_channels()
+    local status, body = ask_statistics("")
+    local count = 0
+    for _, name in ipairs({ "channels", "channels_in_delete", "channels_in_trash" }) do
+        local number = status == 200 and match(body, '"' .. name .. '": (%d+)')
+        if not number then
+            return nil
+        end
+        count = count + tonumber(number)
     end
+    return count
 end
 
--- The module's statistics in JSON, for "ALL", a channel, or "" (a summary), without "_all".
--- Returns status, body; or nil and an error.
+-- Whether there is memory for `wanted` channels more. Frames need some too: without any they would
+-- wait, all of them, for a channel to be forgotten. True; or nil and an error.
+function _M.has_room(wanted)
+    -- Counted by the module once a second, and in between as if no channel were there already.
+    local count = state:incr("engine:channels", wanted)
+    if not count then
+        if not state:add("engine:counting", true, 2) then
+            return true
+        end
+        count = count_channels() or 0
+        state:set("engine:channels", count, 1)
+        state:delete("engine:counting")
+    end
+    local most = config.get().most_channels
+    if count >= most then
+        return nil, ("there are %d channels, and PUSHGATE_ENGINE_MEMORY is for %d")
+            :format(count, most)
+    end
+    return true
+end
+
+-- Takes what is our own out of what the module says of all.
+local function without_all(found)
+    if found.infos then
+        for i = #found.infos, 1, -1 do
+            if found.infos[i].channel == ALL then
+                table.remove(found.infos, i)
+            end
+        end
+        found.channels = math.max(0, found.channels - 1)
+        return found
+    end
+    local status, body = ask_statistics(ALL)
+    local own = status == 200 and json.decode(body)
+    if own then
+        found.channels = math.max(0, found.channels - 1)
+        for _, name in ipairs({ "published_messages", "stored_messages" }) do
+            found[name] = math.max(0, found[name] - own[name])
+        end
+    end
+    return found
+end
+
+-- The module's statistics as a table of its own fields: of a channel; of several ("a/b"), "ALL" or
+-- those with a prefix ("a*"), with a list `infos`; or of "", a summary.
+-- Returns status, table; or nil and an error.
 function _M.statistics(id)
     local status, body = ask_statistics(id)
-    if status ~= 200 or (id ~= "" and id ~= "ALL") then
+    if status ~= 200 then
         return status, body
     end
-    local of_all_status, of_all = ask_statistics(ALL)
-    if not of_all_status then
-        return nil, of_all
+    local found = json.decode(body)
+    if type(found) ~= "table" then
+        return nil, "the engine's statistics are not understood"
     end
-    if of_all_status ~= 200 then
-        return status, body
+    if found.channel then
+        return status, found
     end
-    body = body:gsub('("channels": )(%d+)', less(1), 1)
-    if id == "ALL" then
-        body = body:gsub('{"channel": "' .. ALL .. '"[^}]*},?\r?\n', "")
-        return status, (body:gsub("},(%s*%]})", "}%1"))
-    end
-    for _, name in ipairs({ "published_messages", "stored_messages" }) do
-        local own = tonumber(match(of_all, '"' .. name .. '": (%d+)')) or 0
-        body = body:gsub('("' .. name .. '": )(%d+)', less(own), 1)
-    end
-    return status, body
+    return status, without_all(found)
 end
 
 return _M

@@ -18,7 +18,7 @@ local MOST_BYTES = 1024 * 1024
 
 local _M = {}
 
--- Comments the module itself sends (see nginx/http/push_stream.conf) or carries for us.
+-- Comments an engine sends by itself (the ping) or carries for us.
 _M.PING = ":\n\n"
 _M.MARKER = ": marker\n\n"     -- begins every subscription; see subscribe.lua
 _M.EPOCH = ": epoch\n\n"       -- the epoch has moved
@@ -98,6 +98,7 @@ function _M.is_frame(text)
     return data_end ~= nil
         and data_end == #text - 1
         and byte(text, #text) == 10
+        -- Plain searches look at many bytes at a time, a pattern at each.
         and not find(text, "\r", 1, true)
         and not find(text, "\0", 1, true)
         and is_utf8(text)
