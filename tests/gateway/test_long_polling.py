@@ -244,7 +244,7 @@ def test_who_polls_gets_each_frame_once_while_frames_flow_as_fast_as_they_can(
 ) -> None:
     crowd = Crowd(own_gateway, 71, size=4, pollers=12)
     crowd.start()
-    crowd.wait_for_frames(6000)
+    crowd.wait_for_frames(2500)
     crowd.finish()
 
 
