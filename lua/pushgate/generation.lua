@@ -53,7 +53,7 @@ function _M.settle()
     end
     local left = began_at + SETTLE_SECONDS - ngx.now()
     if left > 0 then
-        ngx.sleep(left)
+        ngx.sleep(math.max(left, 0.001))
     end
 end
 
