@@ -3,6 +3,7 @@
 --
 -- What an engine does for the rest, and nothing else of it is used:
 --
+--   start()             called in each worker when it starts
 --   ready()             whether a subscription can begin (access). true; or nil and an error
 --   has_room(wanted)    whether it has memory for so many channels more (access). true; or nil and
 --                       an error

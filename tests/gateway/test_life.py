@@ -60,6 +60,33 @@ def test_reloads_into_reloads_cost_no_frame_and_no_crash(own_gateway: OwnGateway
     print(f"{sum(wanderer.connects for wanderer in crowd.wanderers)} connects")
 
 
+def test_a_worker_that_was_killed_while_it_ended_costs_no_other(own_gateway: OwnGateway) -> None:
+    """The engine kept its place, and the next reload's worker of that place could not start."""
+    gateway = own_gateway.gateway
+    old = gateway.worker_pids
+    os.kill(old[0], signal.SIGSTOP)
+    os.kill(gateway.pid, signal.SIGHUP)
+    wait_until(
+        lambda: len(set(gateway.worker_pids) - set(old)) == 2, DEADLINE_SECONDS, "new ones begin"
+    )
+    os.kill(old[0], signal.SIGKILL)
+    wait_until_gone(old)
+    wait_until(
+        lambda: f"place of worker {old[0]}" in gateway.log.read_text(encoding="utf-8"),
+        DEADLINE_SECONDS,
+        "its place is free",
+    )
+    new = gateway.worker_pids
+    os.kill(gateway.pid, signal.SIGHUP)
+    wait_until_gone(new)
+    assert len(gateway.worker_pids) == 2
+    assert "cannot be respawned" not in gateway.log.read_text(encoding="utf-8")
+    subscriber = Subscriber(own_gateway.client("thread:1")).connect()
+    own_gateway.log.append("thread:1")
+    subscriber.wait_for(1)
+    subscriber.client.close()
+
+
 def stop_between_two_steps(own: OwnGateway, pid: int) -> None:
     """Stops a worker, and returns when the gateway goes on without it.
 

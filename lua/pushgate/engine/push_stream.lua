@@ -25,6 +25,7 @@
 local config = require("pushgate.config")
 local connections = require("pushgate.connections")
 local frames = require("pushgate.sse.frames")
+local places = require("pushgate.engine.push_stream_places")
 local subscribe = require("pushgate.subscribe")
 
 local concat = table.concat
@@ -42,6 +43,10 @@ local ENDED = "ended"
 
 local _M = {}
 local mt = { __index = _M }
+
+function _M.start()
+    places.start()
+end
 
 -- Lets a subscriber of subscribe.prepare() in: the module takes the request over.
 function _M.admit(subscriber)
