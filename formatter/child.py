@@ -23,7 +23,8 @@ START_SECONDS = 30.0
 """How long a child may take until it has answered its first call."""
 
 END_SECONDS = 5.0
-"""How long to wait for a process that was killed; past it, the kernel itself holds it."""
+"""How long to wait for a process that was killed, or has closed its socket as it does when it ends;
+busy machines take their time. Past it, the kernel itself holds it, or it has let go on purpose."""
 
 _PIECE_BYTES = 64 * 1024
 
@@ -185,7 +186,7 @@ class Child:
     def _death(self) -> ProcessDied:
         """The error to raise when the socket is at its end: the process ends, or has let go."""
         try:
-            returncode: int | None = self._process.wait(1)
+            returncode: int | None = self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             returncode = None
         return ProcessDied(str(self), returncode)

@@ -18,6 +18,7 @@ import gevent
 import redis
 from gevent import Greenlet, monkey
 from gevent.event import Event as Flag
+from gevent.lock import BoundedSemaphore
 
 from formatter.attempt import Attempts
 from formatter.errors import FormatterError
@@ -64,6 +65,7 @@ class Worker:
         self._held: dict[str, Partition] = {}
         self._stopping = Flag()
         self._drained = Flag()
+        self._balancing = BoundedSemaphore(1)
         self._lanes = Lanes(on_turn)
 
     @property
@@ -96,9 +98,11 @@ class Worker:
                 self._survive_redis(self._turn)
             self._drain()
         finally:
-            for greenlet in own:
-                greenlet.kill(block=False)
-            self._survive_redis(self._give_back)
+            # A lease may be on its way to the balancer, who alone knows of it, when its turn ends.
+            with self._balancing:
+                for greenlet in own:
+                    greenlet.kill(block=False)
+                self._survive_redis(self._give_back)
 
     def stop(self) -> None:
         """Claims no more; `run` returns when what was begun is finished or the deadline passed."""
@@ -119,6 +123,10 @@ class Worker:
 
     def balance(self) -> None:
         """One turn of the balancer: take up to the fair share, give back the rest."""
+        with self._balancing:
+            self._balance()
+
+    def _balance(self) -> None:
         paused = self._queue.paused()
         for name, partition in self._held.items():
             partition.paused = name in paused
@@ -128,10 +136,10 @@ class Worker:
                 partition.leave()
             if partition.leaving and partition.in_flight == 0:
                 self._release(partition)
-        if len(self._held) >= share or self._stopping.is_set():
-            return
         for name in map(str, range(self._queue.partitions)):
-            if name not in self._held and len(self._held) < share:
+            if len(self._held) >= share or self._stopping.is_set():
+                return
+            if name not in self._held:
                 lease = self._queue.leases.acquire(name, self.owner)
                 if lease is not None:
                     taken = Partition(

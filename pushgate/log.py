@@ -127,13 +127,15 @@ class RedisLog:
 
     def cursor(self) -> Cursor:
         """See `Log.cursor`."""
-        epoch, last_id = self._epoch([self._keys.epoch, self._keys.log], [secrets.token_hex(4)])
+        epoch, last_id, _added = self._epoch(
+            [self._keys.epoch, self._keys.log], [secrets.token_hex(4)]
+        )
         return Cursor.of_entry(epoch.decode(), last_id.decode())
 
     def begin_epoch(self, epoch: str) -> Cursor:
         """See `Log.begin_epoch`."""
         shown = (_BEYOND_ANY_MS, 0)
-        moved, last_id = self._move_epoch(
+        moved, last_id, _added = self._move_epoch(
             [self._keys.epoch, self._keys.log], [epoch, secrets.token_hex(4), *shown]
         )
         return Cursor.of_entry(moved.decode(), last_id.decode())

@@ -8,7 +8,6 @@ local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
 local connections = require("pushgate.connections")
-local counters = require("pushgate.counters")
 local doors = require("pushgate.doors")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
@@ -89,14 +88,17 @@ local function has_body()
 end
 
 local function come_back_soon()
+    refusal.book("reload")
     ngx.print(frames.retry(math.random(OLD_MIN_MS, OLD_MAX_MS)), "\n")
     return ngx.exit(ngx.HTTP_OK)
 end
 
 -- Hands a subscriber of subscribe.prepare() to the engine, unless its stream ends before it begins.
 local function let_in(subscriber)
+    subscriber.is_stream = true
     if subscriber.ends then
-        ngx.print(subscriber.head)
+        ngx.ctx.subscriber = subscriber
+        ngx.print((subscribe.begin(subscriber, "")))
         return ngx.exit(ngx.HTTP_OK)
     end
     local ok, err = engine.get().ready()
@@ -107,11 +109,11 @@ local function let_in(subscriber)
     if not generation.is_current() then
         return come_back_soon()
     end
-    ngx.ctx.subscriber = subscriber
     ok, err = connections.enter(subscriber)
     if not ok then
         return come_back_later(err)
     end
+    ngx.ctx.subscriber = subscriber
     engine.get().admit(subscriber)
 end
 
@@ -124,10 +126,11 @@ function _M.run()
         return preflight(is_allowed)
     end
     if method ~= "GET" then
-        counters.add("refusals:method")
+        refusal.book("method")
         return answer.method(ALLOWED)
     end
-    if ngx.req.http_version() < 1 then
+    -- nil for one like 1.10, which nginx takes for 1.1.
+    if (ngx.req.http_version() or 1.1) < 1 then
         return refusal.for_good(400, "request", "use HTTP/1.1")
     end
     if has_body() then

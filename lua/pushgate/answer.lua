@@ -31,6 +31,13 @@ function _M.sentence(status, text)
     return ngx.exit(ngx.HTTP_OK)
 end
 
+-- The same where users of the push-stream module look for it too: its own sentence, when it has one
+-- for the case, in its own header.
+function _M.explained(status, text, modules_own)
+    ngx.header["X-Nginx-PushStream-Explain"] = modules_own or text
+    return _M.sentence(status, text)
+end
+
 -- Refuses the method; `allowed` is the Allow header.
 function _M.method(allowed)
     ngx.header["Allow"] = allowed
@@ -38,13 +45,18 @@ function _M.method(allowed)
         .. allowed)
 end
 
-function _M.json(status, text)
+-- Answers with a text of some type.
+function _M.text(status, content_type, text)
     _M.drop_conditions()
     ngx.status = status
-    ngx.header["Content-Type"] = "application/json"
+    ngx.header["Content-Type"] = content_type
     ngx.header["Content-Length"] = #text
     ngx.print(text)
     return ngx.exit(ngx.HTTP_OK)
+end
+
+function _M.json(status, text)
+    return _M.text(status, "application/json", text)
 end
 
 return _M

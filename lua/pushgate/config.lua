@@ -112,6 +112,7 @@ function _M.load(env)
         token_audience = text_or(env, "PUSHGATE_TOKEN_AUDIENCE", "pushgate"),
         cut_at_expiry = on_or_off(env, "PUSHGATE_CUT_AT_EXPIRY", false),
         private_key = env("PUSHGATE_PRIVATE_KEY") or "",
+        has_access_log = (env("PUSHGATE_ACCESS_LOG") or "") ~= "",
         retry_min_ms = whole_number(env, "PUSHGATE_RETRY_MIN_MS", 1000),
         retry_max_ms = whole_number(env, "PUSHGATE_RETRY_MAX_MS", 5000),
         most_channels = most_channels(env),

@@ -26,7 +26,6 @@ local bit = require("bit")
 local ffi = require("ffi")
 local get_request = require("resty.core.base").get_request
 
-local counters = require("pushgate.counters")
 
 local band = bit.band
 local cast = ffi.cast
@@ -56,7 +55,7 @@ typedef struct { int fd; short events, revents; } pushgate_poll_t;
 typedef struct { int on, seconds; } pushgate_linger_t;
 int shutdown(int fd, int how);
 int setsockopt(int fd, int level, int name, const void *value, unsigned int length);
-int poll(pushgate_poll_t *polls, unsigned long count, int timeout);
+int poll(void *polls, unsigned long count, int timeout);
 ]])
 
 local LOOK_SECONDS = 1
@@ -143,7 +142,6 @@ end
 local function cut(fd)
     C.setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, ffi.sizeof(linger))
     C.shutdown(fd, SHUT_RDWR)
-    counters.add("departures:slow")
 end
 
 -- One that has something waiting now.
@@ -155,6 +153,7 @@ local function judge(place, connection, now)
     elseif now - waits_since[place] >= LIMIT_SECONDS then
         -- nginx hears of it in its next turn, and takes it off the list.
         waits_since[place] = math.huge
+        subscribers[place].departed = "slow"
         cut(connection.fd)
     end
 end

@@ -6,6 +6,7 @@
 local find = string.find
 local match = string.match
 local tonumber = tonumber
+local type = type
 
 local _M = {}
 
@@ -30,6 +31,11 @@ function _M.parse_id(text)
         return nil
     end
     return ms, seq
+end
+
+-- Whether something is an epoch's text.
+function _M.is_epoch(text)
+    return type(text) == "string" and find(text, EPOCH) ~= nil
 end
 
 -- Reads a cursor. Returns {text, epoch, ms, seq}; nil for any other text.

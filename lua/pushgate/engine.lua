@@ -3,6 +3,7 @@
 --
 -- What an engine does for the rest, and nothing else of it is used:
 --
+--   load()              called in the master, at a start and at each reload
 --   start()             called in each worker when it starts
 --   ready()             whether a subscription can begin (access). true; or nil and an error
 --   has_room(wanted)    whether it has memory for so many channels more (access). true; or nil and
@@ -21,8 +22,9 @@
 --   link:tell(names, comment)  a comment of sse/frames.lua to the subscribers of channels
 --   link:tell_all(comment)     the same to every subscriber of this nginx
 --   link:close()        after any error, open a new link
---   statistics(id)      of a channel, of "ALL", or "" for a summary, in push-stream's JSON. Returns
---                       an HTTP status and the body; or nil and an error
+--   statistics(id)      of a channel, of several ("a/b"), of "ALL", of a prefix ("a*"), or "" for a
+--                       summary, as a table with push-stream's fields. Returns an HTTP status and
+--                       the table; or nil and an error
 --
 -- Every block an engine carries begins with "id: <cursor>", or is a comment. It may hand a block to
 -- a subscriber twice, and hands each channel's blocks over in order.

@@ -48,11 +48,8 @@ function _M.settle()
     end
 end
 
--- Refuses to publish in an old worker: the tail comes again, and meets a new one. In a new one it
--- waits, as subscribers do: the module reads a channel's workers without a lock when it publishes,
--- and the workers that begin and end change them (seen: a crash in several hundred reloads).
+-- Refuses to publish in an old worker: the tail comes again, and meets a new one.
 function _M.check()
-    _M.settle()
     if not _M.is_current() then
         ngx.header["Connection"] = "close"
         return ngx.exit(503)

@@ -15,6 +15,7 @@ local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
 local generation = require("pushgate.generation")
 local position = require("pushgate.position")
+local refusal = require("pushgate.refusal")
 local stay = require("pushgate.stay")
 local subscribe = require("pushgate.subscribe")
 local waiting_room = require("pushgate.waiting_room")
@@ -25,6 +26,8 @@ local concat = table.concat
 local encode = json.encode
 local gmatch = string.gmatch
 local match = string.match
+
+local LEAVE_MS = 1000
 
 local _M = {}
 
@@ -73,7 +76,6 @@ end
 
 -- Answers a subscriber of subscribe.prepare(), at once or when it has something.
 function _M.run(subscriber)
-    local at = subscriber.epoch .. (".%.0f-%.0f"):format(subscriber.ms, subscriber.seq)
     local frames, reset = read_stream(subscriber.head)
     if #frames == 0 and not reset and not subscriber.ends then
         waiting_room.wait(subscriber.names, subscriber.counts, subscriber.jumps,
@@ -84,13 +86,17 @@ function _M.run(subscriber)
         ngx.header["Connection"] = "close"
     end
     counters.add("polls")
-    if stay.reason_to_leave(subscriber) then
-        -- Asked again it meets the doors again.
-        return answer.json(200, '{"cursor":' .. encode(at) .. ',"frames":[],"reset":null}\n')
+    local leaves = stay.reason_to_leave(subscriber)
+    if leaves then
+        -- Asked again from the same cursor it meets the doors again.
+        return refusal.for_now(leaves, 0, LEAVE_MS)
     end
     local done = position.done()
-    local text, ends = subscribe.begin(subscriber, "")
-    local is_all
+    local text, ends = subscriber.head, true
+    if not subscriber.ends then
+        text, ends = subscribe.begin(subscriber, "")
+    end
+    local at, is_all
     frames, reset, at, is_all = read_stream(text)
     if is_all and not ends then
         at = move_on(subscriber, done) or at

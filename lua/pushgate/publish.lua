@@ -3,14 +3,17 @@
 --
 -- Phase: content of locations/publish.conf, on private listeners only. The body is the frame's
 -- data, a JSON object. Headers: Event-Type (default "published"), Event-Id (idempotency key; made
--- when absent). The answer is push-stream's JSON.
+-- when absent). The answer is push-stream's, in the format that the Accept header names.
 
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local config = require("pushgate.config")
 local engine = require("pushgate.engine")
+local formats = require("pushgate.statistics_formats")
 local frames = require("pushgate.sse.frames")
 local redis = require("pushgate.redis")
+
+local state = ngx.shared.pushgate_state
 
 -- Takes what a browser takes: no 0x1f, no NaN.
 local json = require("cjson.safe").new()
@@ -19,6 +22,10 @@ json.decode_invalid_numbers(false)
 -- As pushgate/log.py and pushgate/job_queue.py have them.
 local HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS = 1000, 3600, 100000, 3600
 local MOST_BYTES = 64 * 1024
+
+-- The module's own sentences, which its users may look for.
+local NO_CHANNEL = "No channel id provided."
+local EMPTY = "Empty post requests are not allowed."
 
 local _M = {}
 
@@ -130,12 +137,13 @@ end
 
 -- How many subscribers a channel has on this gateway.
 local function subscribers_of(name)
-    local status, body = engine.get().statistics(name)
-    return status == 200 and tonumber(body:match('"subscribers": (%d+)')) or 0
+    local status, found = engine.get().statistics(name)
+    return status == 200 and found.subscribers or 0
 end
 
 -- Runs a script on the channels, with further keys before theirs, and asks what their histories
--- hold then. Returns the answer's JSON; or nil and an error.
+-- hold then. Returns push-stream's answer as statistics_formats.lua takes it; or nil and
+-- an error.
 local function run(script, names, key_names, arguments)
     local keys = config.get().keys
     for _, name in ipairs(names) do
@@ -155,18 +163,17 @@ local function run(script, names, key_names, arguments)
     if not infos then
         return nil, err
     end
-    local parts = {}
+    local found = {}
     for i, name in ipairs(names) do
-        parts[i] = ('{"channel": "%s", "published_messages": %d, "stored_messages": %d, '
-            .. '"subscribers": %d}'):format(name, field(infos[i], "entries-added") or 0,
-            field(infos[i], "length") or 0, subscribers_of(name))
+        found[i] = { channel = name, published_messages = field(infos[i], "entries-added"),
+            stored_messages = field(infos[i], "length"), subscribers = subscribers_of(name) }
     end
-    if #parts == 1 then
-        return parts[1] .. "\r\n"
+    if #found == 1 then
+        return found[1]
     end
-    return ('{"hostname": "%s", "time": "%s", "channels": %d, "wildcard_channels": 0, '
-        .. '"infos": [%s]}\r\n'):format(ngx.var.hostname, os.date("!%Y-%m-%dT%H:%M:%S"), #parts,
-        table.concat(parts, ", "))
+    return { hostname = ngx.var.hostname, time = os.date("%Y-%m-%dT%H:%M:%S"), channels = #found,
+        wildcard_channels = 0, uptime = math.floor(ngx.now() - state:get("started_at")),
+        infos = found }
 end
 
 local function append(names, event_id, frame)
@@ -182,13 +189,14 @@ local function delete(names, event_id)
         { table.concat(names, " "), HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS })
 end
 
-local function answer_written(text, err)
-    if not text then
+local function answer_written(found, err)
+    if not found then
         ngx.log(ngx.ERR, "could not write to the log: ", err)
-        return answer.sentence(503, "the log is not reachable now; the same Event-Id may be "
+        return answer.explained(503, "the log is not reachable now; the same Event-Id may be "
             .. "sent again")
     end
-    return answer.json(200, text)
+    local format, content_type = formats.chosen(ngx.req.get_headers()["Accept"])
+    return answer.text(200, content_type, formats.text(format, found))
 end
 
 function _M.run()
@@ -198,16 +206,16 @@ function _M.run()
     end
     local names, sentence = channels_asked()
     if not names then
-        return answer.sentence(400, sentence)
+        return answer.explained(400, sentence, not ngx.var.arg_id and NO_CHANNEL or nil)
     end
     local event_type, event_id
     event_type, sentence = header("Event-Type", frames.is_event_type, TYPE_RULE, "published")
     if not event_type then
-        return answer.sentence(400, sentence)
+        return answer.explained(400, sentence)
     end
     event_id, sentence = header("Event-Id", frames.is_event_id, ID_RULE, new_event_id())
     if not event_id then
-        return answer.sentence(400, sentence)
+        return answer.explained(400, sentence)
     end
     if method == "DELETE" then
         return answer_written(delete(names, event_id))
@@ -215,12 +223,12 @@ function _M.run()
     local body, status
     body, status, sentence = read_body()
     if not body then
-        return answer.sentence(status, sentence)
+        return answer.explained(status, sentence, status == 400 and EMPTY or nil)
     end
     local line
     line, sentence = data_line(body, event_id, names)
     if not line then
-        return answer.sentence(400, sentence)
+        return answer.explained(400, sentence)
     end
     return answer_written(append(names, event_id, frames.of_event(event_type, line)))
 end

@@ -10,6 +10,7 @@
 
 local cluster = require("pushgate.redis_cluster")
 local config = require("pushgate.config")
+local scripts = require("pushgate.scripts")
 
 local found, client_module = pcall(require, "nginx.redis")
 if not found then
@@ -30,8 +31,6 @@ local TRY_AGAIN_SECONDS = 0.1
 local _M = {}
 local mt = { __index = _M }
 
-local scripts = {}
-
 local function without_null(reply)
     if reply == null then
         return false
@@ -42,34 +41,6 @@ local function without_null(reply)
         end
     end
     return reply
-end
-
-local function hex(bytes)
-    return (bytes:gsub(".", function(char)
-        return ("%02x"):format(char:byte())
-    end))
-end
-
--- The text of a script and of what it includes.
-local function script_text(name)
-    local path = config.get().scripts_dir .. "/" .. name .. ".lua"
-    local file, why = io.open(path, "rb")
-    if not file then
-        error("could not open script: " .. why, 0)
-    end
-    local text = file:read("*a")
-    file:close()
-    return (("\n" .. text):gsub("\n%-%- include ([a-z_]+)%f[\n]", function(included)
-        return "\n" .. script_text(included):gsub("\n+$", "")
-    end):sub(2))
-end
-
--- Reads the scripts once, in init_by_lua, so that a missing file stops the start.
-function _M.load_scripts(names)
-    for _, name in ipairs(names) do
-        local text = script_text(name)
-        scripts[name] = { text = text, digest = hex(ngx.sha1_bin(text)) }
-    end
 end
 
 local function log_in(client, address)
@@ -114,7 +85,8 @@ local function connect(address, node)
                 ssl = address.tls, ssl_verify = address.tls })
     end
     if not ok then
-        return nil, "could not connect: " .. err
+        return nil, "could not connect to " .. (node.path or node.host .. ":" .. node.port) .. ": "
+            .. err
     end
     client:set_timeout(REPLY_MS)
     ok, err = log_in(client, address)
@@ -351,7 +323,7 @@ end
 
 -- Runs a script by its digest, sending it whole when Redis does not know it.
 function _M:run(name, key_names, arguments)
-    local script = scripts[name]
+    local script = scripts.get(name)
     local parameters = { #key_names }
     for i = 1, #key_names do
         parameters[#parameters + 1] = key_names[i]

@@ -17,9 +17,12 @@ local function host_of(name)
     return name == "localhost" and "127.0.0.1" or name
 end
 
--- Reads "host[:port],host[:port]...[/]". Returns a list of {host, port}; nil for any other text.
+-- Reads "host[:port],host[:port]...[/0]". Returns a list of {host, port}; nil for any other text.
 local function nodes_of(place)
-    local listed = place:match("^(.-)/?0?$")
+    local listed = place:match("^([^/]*)$") or place:match("^([^/]*)/0?$")
+    if not listed then
+        return nil
+    end
     local nodes = {}
     for text in (listed .. ","):gmatch("([^,]*),") do
         local host, port = text:match("^([^:/]+):(%d+)$")

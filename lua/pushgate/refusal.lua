@@ -6,20 +6,29 @@
 -- (ngx.ctx.polls) can read a status, so there it is a 503.
 
 local answer = require("pushgate.answer")
+local config = require("pushgate.config")
 local counters = require("pushgate.counters")
 local frames = require("pushgate.sse.frames")
 
 local _M = {}
 
+-- Counts a refusal that is answered elsewhere.
+function _M.book(reason)
+    counters.add("refusals:" .. reason)
+    if config.get().has_access_log then
+        ngx.var.pushgate_reason = reason
+    end
+end
+
 -- Must not be repeated as it is: one sentence.
 function _M.for_good(status, reason, sentence)
-    counters.add("refusals:" .. reason)
+    _M.book(reason)
     return answer.sentence(status, sentence)
 end
 
 -- May be repeated after a time drawn from `least_ms` to `most_ms`, so that not all come at once.
 function _M.for_now(reason, least_ms, most_ms)
-    counters.add("refusals:" .. reason)
+    _M.book(reason)
     local wait_ms = math.random(least_ms, most_ms)
     if ngx.ctx.polls then
         ngx.header["Retry-After"] = math.ceil(wait_ms / 1000)

@@ -104,7 +104,7 @@ function _M.take(entries)
         if key then
             note(key, before_ms)
         else
-            counters.add("malformed")
+            counters.add("malformed:revocations")
             ngx.log(ngx.ERR, "skipped a malformed revocation: ", tostring(raw[1]))
         end
     end

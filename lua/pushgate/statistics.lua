@@ -1,33 +1,54 @@
--- GET /channels-stats[?id=ALL|<channel>]: the engine's statistics in push-stream's JSON.
+-- GET /channels-stats[?id=ALL|<prefix>*|<channel>[/<channel>...]]: the engine's statistics as
+-- push-stream has them, in JSON, plain text, XML or YAML as the Accept header says.
 --
 -- Phase: content of locations/statistics.conf, on private listeners only.
 
 local answer = require("pushgate.answer")
 local channels = require("pushgate.channels")
 local engine = require("pushgate.engine")
+local formats = require("pushgate.statistics_formats")
 
 local _M = {}
+
+-- Checks what is asked for. Returns it; or nil and a sentence.
+local function checked(id)
+    if id == "" or id == "ALL" or id:find("^[a-z0-9_:@.-]*%*$") then
+        return id == "*" and "ALL" or id
+    end
+    local requested, sentence = channels.parse_path(id, function(part) return part end)
+    if not requested then
+        return nil, sentence
+    end
+    local names = {}
+    for i, channel in ipairs(requested) do
+        names[i] = channel.name
+    end
+    return table.concat(names, "/")
+end
 
 function _M.run()
     if ngx.req.get_method() ~= "GET" then
         return answer.method("GET")
     end
-    local id = ngx.unescape_uri(ngx.var.arg_id or "")
-    if id ~= "" and id ~= "ALL" then
-        local ok, sentence = channels.check(id)
-        if not ok then
-            return answer.sentence(400, sentence)
-        end
+    ngx.header["Cache-Control"] = "no-cache, no-store, must-revalidate"
+    local id, sentence = checked(ngx.unescape_uri(ngx.var.arg_id or ""))
+    if not id then
+        return answer.explained(400, sentence)
     end
-    local status, body = engine.get().statistics(id)
+    local status, found = engine.get().statistics(id)
     if not status then
-        ngx.log(ngx.ERR, "could not read the statistics: ", body)
-        return answer.sentence(503, "the engine does not answer now; try again")
+        ngx.log(ngx.ERR, "could not read the statistics: ", found)
+        return answer.explained(503, "the engine does not answer now; try again")
     end
     if status == 404 then
-        return answer.sentence(404, "channel " .. channels.shown(id) .. " has no subscriber here")
+        return answer.explained(404, "channel " .. channels.shown(id)
+            .. " has no subscriber here")
     end
-    return answer.json(status, body)
+    if status ~= 200 then
+        return answer.explained(503, "the engine answered " .. status .. "; try again")
+    end
+    local format, content_type = formats.chosen(ngx.req.get_headers()["Accept"])
+    return answer.text(200, content_type, formats.text(format, found))
 end
 
 return _M

@@ -27,9 +27,11 @@
 -- When `recent` no longer holds what it should, the response ends and the client resumes by its
 -- cursor.
 
+local audit = require("pushgate.audit")
 local config = require("pushgate.config")
 local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
+local deliveries = require("pushgate.deliveries")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
@@ -60,15 +62,20 @@ local function retry_ms()
 end
 
 -- The frame seen last in this worker: the same one comes for each of its subscribers in a row.
-local seen = { block = "" }
+local seen = deliveries.new("")
 
 -- The cursor of a block with an `id:` line; nil for any other block.
 local function cursor_of(block)
     if seen.block ~= block then
-        seen = { block = block, cursor = of_block(block) }
+        deliveries.settle(seen)
+        seen = deliveries.new(block, of_block(block))
     end
     return seen.cursor
 end
+
+counters.before_flush(function()
+    deliveries.settle(seen)
+end)
 
 local function move(subscriber, to)
     subscriber.epoch, subscriber.ms, subscriber.seq = to.epoch, to.ms, to.seq
@@ -84,8 +91,11 @@ end
 local function append_history(parts, entries, subscriber, epoch)
     for i = 1, #entries do
         local entry = entries[i]
-        parts[#parts + 1] = frames.with_id(epoch .. "." .. entry.id, entry.frame)
+        -- Other subscribers may be given the same entry.
+        entry.block = entry.block or frames.with_id(epoch .. "." .. entry.id, entry.frame)
+        parts[#parts + 1] = entry.block
     end
+    subscriber.replayed = #entries
     local last = entries[#entries]
     if last and is_after(last.ms, last.seq, subscriber.ms, subscriber.seq) then
         subscriber.ms, subscriber.seq = last.ms, last.seq
@@ -148,6 +158,7 @@ local function resume(subscriber, text, now)
         move(subscriber, asked)
         subscriber.head = frames.prologue(retry_ms(), asked.text)
         counters.add("resumes")
+        subscriber.resumed = true
         return true
     end
     local found, err = history.after(subscriber.names, asked)
@@ -171,6 +182,7 @@ local function resume(subscriber, text, now)
     local parts = { frames.prologue(found.more and RETRY_MORE_MS or retry_ms(), asked.text) }
     append_history(parts, found.entries, subscriber, asked.epoch)
     counters.add("resumes")
+    subscriber.resumed = true
     subscriber.head = concat(parts)
     subscriber.ends = found.more
     return true
@@ -182,12 +194,13 @@ end
 -- more. Or nil and an error (the client may come back).
 function _M.prepare(requested, cursor_text)
     generation.settle()
-    local names, counts = {}, {}
+    local names, counts, stamps = {}, {}, {}
     for i, channel in ipairs(requested) do
         names[i] = channel.name
-        counts[i] = recent.count(channel.name)
+        counts[i], stamps[i] = recent.count(channel.name)
     end
-    local subscriber = { names = names, counts = counts, jumps = position.jumps() }
+    local subscriber = { names = names, counts = counts, stamps = stamps, passed = 0, replayed = 0,
+        jumps = position.jumps() }
     local now, err = position.begin()
     if not now then
         return nil, err
@@ -209,6 +222,7 @@ local function reset_epoch(subscriber, now, parts)
     counters.add("resets:epoch")
     parts[#parts + 1] = frames.reset("epoch", now.text)
     move(subscriber, now)
+    audit.give_up(subscriber)
 end
 
 local function by_position(a, b)
@@ -218,34 +232,42 @@ end
 -- Appends the frames noted since the counters were taken, up to `now`. Returns false when some are
 -- gone.
 local function append_recent(subscriber, parts, now)
-    local blocks = {}
+    local found, numbers = {}, subscriber.counts
     for i, name in ipairs(subscriber.names) do
-        if not recent.append_since(name, subscriber.counts[i], blocks) then
+        local blocks = {}
+        local to = recent.append_since(name, numbers[i], blocks)
+        if not to then
             return false
         end
-    end
-    local found = {}
-    for _, block in ipairs(blocks) do
-        local at = of_block(block)
-        -- One of another epoch was noted before the epoch moved.
-        if at.epoch == subscriber.epoch and not is_after(at.ms, at.seq, now.ms, now.seq) then
-            at.block = block
-            found[#found + 1] = at
+        for _, block in ipairs(blocks) do
+            local at = of_block(block)
+            -- One of another epoch was noted before the epoch moved.
+            if at.epoch == subscriber.epoch then
+                if is_after(at.ms, at.seq, now.ms, now.seq) then
+                    to = to - 1
+                else
+                    at.block = block
+                    found[#found + 1] = at
+                end
+            end
         end
+        numbers[i] = to
     end
+    audit.begin(subscriber, numbers, now)
     table.sort(found, by_position)
     for _, at in ipairs(found) do
         if is_after(at.ms, at.seq, subscriber.ms, subscriber.seq) then
             parts[#parts + 1] = at.block
             move(subscriber, at)
+            subscriber.replayed = subscriber.replayed + 1
         end
     end
     return true
 end
 
 -- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
-local function leave(reason)
-    counters.add("departures:" .. reason)
+local function leave(subscriber, reason)
+    subscriber.departed = reason
     return "", true
 end
 
@@ -253,13 +275,20 @@ end
 -- it, or anything else. Returns what the subscriber gets, and whether its stream ends with it.
 function _M.begin(subscriber, block)
     subscriber.started = true
+    if subscriber.is_stream then
+        counters.add("streams_opened")
+    end
     -- What was revoked since access was asked has been told before this subscriber could hear it.
     local reason = stay.reason_to_leave(subscriber)
     if reason then
-        return leave(reason)
+        audit.begin(subscriber, {})
+        return leave(subscriber, reason)
     end
     local parts, ends = { subscriber.head }, subscriber.ends
-    if not ends then
+    if ends then
+        subscriber.departed = "more"
+        audit.begin(subscriber, {})
+    else
         local now = position.now()
         if now.epoch ~= subscriber.epoch then
             reset_epoch(subscriber, now, parts)
@@ -268,18 +297,24 @@ function _M.begin(subscriber, block)
         end
         ends = ends or not append_recent(subscriber, parts, now)
         if ends then
-            counters.add("overruns")
+            subscriber.departed = "overrun"
+            audit.begin(subscriber, {})
         end
     end
     subscriber.head, subscriber.counts, subscriber.ends, subscriber.jumps = nil, nil, nil, nil
+    counters.add("replayed", subscriber.replayed)
     local at = not ends and cursor_of(block)
     if at and at.epoch == subscriber.epoch
         and is_after(at.ms, at.seq, subscriber.ms, subscriber.seq)
     then
         parts[#parts + 1] = block
         move(subscriber, at)
+        subscriber.passed = subscriber.passed + 1
+        counters.add("deliveries")
     end
-    return concat(parts), ends
+    local text = concat(parts)
+    counters.add("bytes", #text)
+    return text, ends
 end
 
 -- A ping: sometimes with a younger id. What the engine had taken at the ping before is long out of
@@ -311,13 +346,19 @@ local function comment(subscriber, block)
     local reason = (block == frames.PING or block == frames.LOOK)
         and stay.reason_to_leave(subscriber)
     if reason then
-        return leave(reason)
+        return leave(subscriber, reason)
     end
     if block == frames.PING then
+        if audit.at_ping(subscriber) then
+            ngx.log(ngx.ERR, "a stream of ", concat(subscriber.names, " "), " lacks ",
+                subscriber.missing, " frames at ", subscriber.ms, "-", subscriber.seq,
+                "; it resumes")
+            return leave(subscriber, "short")
+        end
         return ping(subscriber)
     end
     if block == frames.RESUME then
-        return "", true
+        return leave(subscriber, "resume")
     end
     local now = position.now()
     if block == frames.EPOCH and now.epoch ~= subscriber.epoch then
@@ -347,12 +388,19 @@ function _M.pass(subscriber, block)
     end
     local ms, seq = at.ms, at.seq
     if ms >= subscriber.leaves_ms then
-        return leave(stay.reason_to_leave(subscriber) or "age")
+        return leave(subscriber, stay.reason_to_leave(subscriber) or "age")
     end
     if ms > subscriber.ms or (ms == subscriber.ms and seq > subscriber.seq) then
         subscriber.ms, subscriber.seq = ms, seq
+        subscriber.passed = subscriber.passed + 1
+        local passed = seen.passed + 1
+        seen.passed = passed
+        if passed == seen.mark then
+            deliveries.observe(seen)
+        end
         return nil
     end
+    audit.again(subscriber, ms, seq)
     return ""
 end
 

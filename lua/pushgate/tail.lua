@@ -14,6 +14,7 @@ local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
+local garbage = require("pushgate.garbage")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
 local position = require("pushgate.position")
@@ -29,6 +30,8 @@ local TRY_LEASE_SECONDS = 0.5
 local BLOCK_MS = 1000
 local COUNT = 500
 local LOOK_SECONDS = 5
+-- Farther behind than this, the gateway says that it is not ready.
+local LATE_SECONDS = 10
 -- Open streams are told of revocations this often at the most.
 local TELL_SECONDS = 1
 -- A timer's memory is given back when it ends; then the next one begins.
@@ -139,37 +142,85 @@ local function begin_epoch(found)
     counters.add("epochs")
 end
 
+-- By how much Redis' clock, which makes the entries' ids, is ahead of ours. Returns true; or nil
+-- and an error.
+local function look_at_clock(run, connection)
+    local time, err = connection:call("time")
+    if not time then
+        return nil, err
+    end
+    state:set("tail:clock", time[1] + time[2] / 1e6 - ngx.now())
+    run.looked_at = ngx.now()
+    return true
+end
+
+-- A place in the epoch of `done` at which no log ends.
+local function behind_every_end(done)
+    return { epoch = done.epoch, ms = 2 ^ 53, seq = 0 }
+end
+
+-- What XINFO says of a log that has entries behind `done`, and whether it is one that lost its end
+-- since and has grown anew: then it lacks the entry that `done` is. That is shown by a place that
+-- lies behind every end, or false. Returns nil and an error when it cannot be had.
+local function ask_what_is_behind(connection, done)
+    local log, id = config.get().keys.log, cursor.entry_id(done)
+    local replies, err = connection:together({ { "xinfo", "STREAM", log },
+        { "xrange", log, id, id } })
+    if not replies then
+        return nil, err
+    end
+    local info, entry = replies[1], replies[2]
+    if info[1] == false or entry[1] == false then
+        return nil, tostring(info[2] or entry[2])
+    end
+    if not entry[1] and history.log_was_not_cut_at(info, done) then
+        return info, behind_every_end(done)
+    end
+    return info, false
+end
+
 -- Looks whether the log is still the one that was followed. Returns true; or nil and an error.
 local function look(run, connection)
     local begun, err = position.begin()
     if not begun then
         return nil, err
     end
-    local done = position.done()
+    local books = position.books()
+    local done = books.position
     local found
     found, err = position.ask(connection)
     if not found then
         return nil, err
     end
-    if found.epoch == done.epoch and cursor.is_after(done.ms, done.seq, found.ms, found.seq) then
-        found, err = position.ask_to_move(connection, done)
-        if not found then
-            return nil, err
+    local info
+    if found.epoch == done.epoch then
+        local lost = cursor.is_after(done.ms, done.seq, found.ms, found.seq) and done
+        if not lost and found.place < position.place(books) then
+            -- It was given fewer entries than were read from it.
+            lost = behind_every_end(done)
+        end
+        if not lost and cursor.is_after(found.ms, found.seq, done.ms, done.seq) then
+            info, lost = ask_what_is_behind(connection, done)
+            if not info then
+                return nil, lost
+            end
+        end
+        if lost then
+            info = nil
+            found, err = position.ask_to_move(connection, lost)
+            if not found then
+                return nil, err
+            end
         end
     end
     if found.epoch ~= done.epoch then
         begin_epoch(found)
-    elseif cursor.is_after(found.ms, found.seq, done.ms, done.seq) then
+    elseif info then
         -- Entries between `done` and the log's oldest one may have been cut off unread.
-        local info
-        info, err = connection:call("xinfo", "STREAM", config.get().keys.log)
-        if not info then
-            return nil, err
-        end
         if not history.log_holds_all_after(info, done) then
             ngx.log(ngx.ERR, "the log was cut off behind ", done.text, "; subscribers resume")
             state:set("tail:untold", frames.RESUME)
-            position.move(found)
+            position.skip(found)
         end
     end
     if revocation.is_followed() then
@@ -179,8 +230,7 @@ local function look(run, connection)
             return nil, err
         end
     end
-    run.looked_at = ngx.now()
-    return true
+    return look_at_clock(run, connection)
 end
 
 -- Tells what look() found, also when the worker that found it is gone. Returns true; or nil and an
@@ -236,9 +286,11 @@ local function read(connection, done, wait_ms)
     return found[log]
 end
 
--- Reads what the log gave. Returns entries as the engine takes them, without the malformed ones.
+-- Reads what the log gave. Returns entries as the engine takes them, without the malformed ones;
+-- each says how many of those were in front of it, and the number behind the last one comes with
+-- them.
 local function read_entries(raw_entries, epoch)
-    local entries = {}
+    local entries, malformed = {}, 0
     for i = 1, #raw_entries do
         local entry = history.read_entry(raw_entries[i])
         if entry then
@@ -249,27 +301,43 @@ local function read_entries(raw_entries, epoch)
             else
                 entry.block = frames.with_id(entry.position.text, entry.frame)
             end
+            entry.malformed, malformed = malformed, 0
             entries[#entries + 1] = entry
         else
-            counters.add("malformed")
-            ngx.log(ngx.ERR, "skipped a malformed log entry: ", tostring(raw_entries[i][1]))
+            malformed = malformed + 1
+            garbage.pass_over("log", "the log's entry " .. tostring(raw_entries[i][1]))
         end
     end
-    return entries
+    return entries, malformed
 end
 
 -- A subscriber takes its counters first and `now` afterwards: the entries its counters already
--- hold are then at or before its `now`. So `now` moves first here, then the counters.
+-- hold are then at or before its `now`. So `now` moves first here, then the counters. What the last
+-- tail has noted is not noted again: the numbers of a channel's frames are what streams are audited
+-- by.
 local function announce(entry)
-    position.announce(entry.position)
+    local is_new = position.announce(entry.position)
     for i = 1, #entry.names do
-        recent.note(entry.names[i], entry.block)
+        if is_new or not recent.has(entry.names[i], entry.position) then
+            recent.note(entry.names[i], entry.block)
+        end
     end
+end
+
+-- Writes down what became of entries[from] to entries[to]: a column of position.books().
+local function book(books, column, entries, from, to)
+    for i = from, to do
+        books[column] = books[column] + 1
+        books.malformed = books.malformed + entries[i].malformed
+    end
+    books.position = entries[to].position
+    position.hand_over(books)
+    state:set("tail:late", ngx.now() + (state:get("tail:clock") or 0)
+        - books.position.ms / 1000)
 end
 
 -- The engine will never take this entry. Returns true; or nil and an error.
 local function refused(run, entry, why)
-    counters.add("refused")
     ngx.log(ngx.ERR, "log entry ", entry.id, " cannot be sent live: ", why,
         "; the subscribers of ", table.concat(entry.names, " "), " resume")
     local link, err = link_of(run)
@@ -285,7 +353,7 @@ local function refused(run, entry, why)
 end
 
 -- Hands over all entries, however long it takes. Returns true; false when this worker must stop.
-local function deliver(run, entries)
+local function deliver(run, entries, books)
     local from, announced = 1, 0
     while from <= #entries do
         if exiting() or not is_tail() then
@@ -301,9 +369,8 @@ local function deliver(run, entries)
             taken, err, for_good = link:hand_over(entries, from)
         end
         if taken > 0 then
+            book(books, "handed_over", entries, from, from + taken - 1)
             from = from + taken
-            position.hand_over(entries[from - 1].position)
-            counters.add("handed_over", taken)
             untroubled(run)
         end
         if err then
@@ -312,7 +379,7 @@ local function deliver(run, entries)
             if for_good then
                 told, err = refused(run, entries[from], err)
                 if told then
-                    position.hand_over(entries[from].position)
+                    book(books, "refused", entries, from, from)
                     from = from + 1
                 end
             end
@@ -343,23 +410,40 @@ local function turn(run, connection)
     if not wait_ms then
         return nil, err
     end
-    local done = position.done()
+    local books = position.books()
+    local done = books.position
+    local moves = connection.moves
     local raw
     raw, err = read(connection, done, wait_ms)
     if not raw then
         return nil, err
     end
+    if connection.moves ~= moves then
+        -- It may be a replica that did not have everything.
+        run.looked_at = 0
+        return true
+    end
     untroubled(run)
+    state:set("tail:behind", #raw == COUNT)
     if #raw == 0 then
         return true
     end
-    if not deliver(run, read_entries(raw, done.epoch)) then
+    local entries, malformed = read_entries(raw, done.epoch)
+    if not deliver(run, entries, books) then
         return false
     end
-    -- Malformed entries at the end have been handed to nobody.
-    local last = cursor.of_entry(done.epoch, tostring(raw[#raw][1]))
-    position.announce(last)
-    position.hand_over(last)
+    if malformed > 0 then
+        -- At the end: handed to nobody.
+        local last_id = tostring(raw[#raw][1])
+        books.position = cursor.of_entry(done.epoch, last_id)
+        if not books.position then
+            return nil, "the log's entry " .. last_id .. " has an id that no cursor can hold, and "
+                .. "so has all that follows; delete the log"
+        end
+        books.malformed = books.malformed + malformed
+        position.announce(books.position)
+        position.hand_over(books)
+    end
     return true
 end
 
@@ -425,19 +509,36 @@ function _M.start()
     end
 end
 
+-- By Redis' clock: how old what is handed over was when it was, or is by now; whether there is
+-- more; and how long ago the log was read. Nil for what is not known yet.
+function _M.lag()
+    local late, is_behind = state:get("tail:late"), state:get("tail:behind") or false
+    local now, done = position.now(), position.done()
+    if now and done and now.epoch == done.epoch
+        and cursor.is_after(now.ms, now.seq, done.ms, done.seq)
+    then
+        is_behind = true
+        late = math.max(late or 0, ngx.now() + (state:get("tail:clock") or 0) - now.ms / 1000)
+    end
+    local seen = state:get("tail:seen")
+    return late and math.max(0, late), is_behind, seen and math.max(0, ngx.now() - seen)
+end
+
 -- What is wrong with following the log, as one sentence; nil when nothing is.
 function _M.trouble()
     local text = state:get("tail:trouble")
     if text then
         return "the log is not followed: " .. text
     end
-    local seen = state:get("tail:seen")
-    if not seen then
+    local late, is_behind, age = _M.lag()
+    if not age then
         return "the log has not been read yet"
     end
-    local age = ngx.now() - seen
     if age > LEASE_SECONDS + LOOK_SECONDS then
         return ("the log was last read %.0f seconds ago"):format(age)
+    end
+    if is_behind and late > LATE_SECONDS then
+        return ("what is handed over now is %.0f seconds old"):format(late)
     end
     return nil
 end

@@ -1,15 +1,17 @@
 -- What happens when nginx starts: settings are read, workers bound to their master, the tail begun.
 --
--- Phases: load() init, start() init_worker.
+-- Phases: load() init, start() init_worker, finish() exit_worker.
 
 local ffi = require("ffi")
 
 local config = require("pushgate.config")
 local connections = require("pushgate.connections")
+local counters = require("pushgate.counters")
+local deliveries = require("pushgate.deliveries")
 local engine = require("pushgate.engine")
 local generation = require("pushgate.generation")
 local leases = require("pushgate.leases")
-local redis = require("pushgate.redis")
+local scripts = require("pushgate.scripts")
 local tail = require("pushgate.tail")
 local token_keys = require("pushgate.token_keys")
 
@@ -27,8 +29,10 @@ function _M.load()
     if settings.token_keys ~= "" then
         token_keys.load(settings.token_keys)
     end
+    engine.get()
     generation.load()
-    redis.load_scripts({ "epoch", "move_epoch", "publish", "delete_channel" })
+    scripts.load({ "epoch", "move_epoch", "publish", "delete_channel" })
+    engine.get().load()
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.
@@ -43,11 +47,20 @@ end
 function _M.start()
     die_with_master()
     generation.start()
+    ngx.shared.pushgate_state:add("started_at", ngx.now())
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
     engine.get().start()
+    counters.before_flush(function()
+        deliveries.set_clock(ngx.shared.pushgate_state:get("tail:clock") or 0)
+    end)
+    counters.start()
     leases.start()
     connections.start()
     tail.start()
+end
+
+function _M.finish()
+    counters.finish()
 end
 
 return _M

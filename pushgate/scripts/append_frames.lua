@@ -4,12 +4,29 @@
 local call = redis.call
 local grown, is_grown = {}, {}
 
+-- A history that is none, or is ahead of the log (which lost its end), takes no entry: a new one
+-- takes its place, and says of itself that it reaches back to nothing before this entry.
+local function begin_history(history_key, id, channels, frame, refusal)
+    if not refusal:find("WRONGTYPE", 1, true) and not refusal:find("equal or smaller", 1, true) then
+        error(refusal)
+    end
+    call("DEL", history_key)
+    call("XADD", history_key, id, "channels", channels, "frame", frame)
+    local ms, seq = id:match("^(%d+)-(%d+)$")
+    local before = seq == "0" and ("%.0f-999999999999999"):format(ms - 1)
+        or ("%s-%.0f"):format(ms, seq - 1)
+    call("XSETID", history_key, id, "ENTRIESADDED", 1, "MAXDELETEDID", before)
+end
+
 -- Appends one frame; its channels' histories are KEYS[first_key] to KEYS[last_key].
 local function append_frame(log_key, first_key, last_key, channels, frame)
     local id = call("XADD", log_key, "*", "channels", channels, "frame", frame)
     for i = first_key, last_key do
         local history_key = KEYS[i]
-        call("XADD", history_key, id, "channels", channels, "frame", frame)
+        local added = redis.pcall("XADD", history_key, id, "channels", channels, "frame", frame)
+        if type(added) == "table" and added.err then
+            begin_history(history_key, id, channels, frame, added.err)
+        end
         if not is_grown[history_key] then
             is_grown[history_key] = true
             grown[#grown + 1] = history_key

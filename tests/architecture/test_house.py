@@ -13,6 +13,7 @@ import pytest
 
 from pushgate.keys import Keys
 from pushgate.scripts import script_text
+from tests.gateway.conftest import ENGINES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARTS = ("pushgate", "django_hooks", "formatter", "example_site", "loadtest", "stack")
@@ -87,6 +88,33 @@ def test_the_nginx_configuration_holds_no_lua_of_its_own() -> None:
             blocks = re.findall(r"_by_lua_block\s*\{([^}]*)\}", path.read_text())
             for block in blocks:
                 assert block.count("\n") <= 2, f"{path}: one call a phase, no logic: {block}"
+
+
+def test_every_engine_has_its_lua_and_its_configuration() -> None:
+    lua = {path.stem for path in sources("lua/pushgate/engine", ending=".lua")}
+    configuration = {path.parent.name for path in sources("nginx/engines", ending=".conf")}
+    assert lua == configuration == set(ENGINES)
+
+
+def test_only_the_engine_knows_its_name() -> None:
+    """But for the files where one is chosen."""
+    chosen_in = {ROOT / "lua/pushgate/config.lua", ROOT / "lua/pushgate/engine.lua"}
+    homes = (ROOT / "lua/pushgate/engine", ROOT / "nginx/engines")
+    names = "|".join(ENGINES)
+    named = re.compile(rf"""["'/.=]({names})\b|\b({names})_""")
+    for path in [*sources("lua", ending=".lua"), *sources("nginx", ending=".conf")]:
+        if path not in chosen_in and not any(path.is_relative_to(home) for home in homes):
+            assert not named.search(path.read_text()), path
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_does_all_that_is_asked_of_it(engine: str) -> None:
+    contract = (ROOT / "lua/pushgate/engine.lua").read_text()
+    wanted = re.findall(r"^--   (?:link:)?(\w+)\(", contract, re.MULTILINE)
+    assert {"admit", "hand_over", "statistics"} <= set(wanted)
+    text = (ROOT / f"lua/pushgate/engine/{engine}.lua").read_text()
+    has = set(re.findall(r"^function _M[.:](\w+)\(", text, re.MULTILINE))
+    assert set(wanted) - has == set()
 
 
 def test_gevent_patches_in_main_only() -> None:

@@ -84,15 +84,16 @@ def test_a_refusal_that_ends_eventsource_does_not_end_the_page(
     until(page, "events.length === 2")
 
 
+@pytest.mark.parametrize("reason", ["history", "deleted", "one of days to come"])
 def test_events_wait_while_the_page_reads_its_data_anew(
-    page: Page, gateway: ScriptedGateway
+    page: Page, gateway: ScriptedGateway, reason: str
 ) -> None:
     page.evaluate(CONNECT, CURSOR)
     stream = gateway.stream()
-    stream.say('id: 0123abcd.200-0\nevent: reset\ndata: {"reason": "history"}\n\n')
+    stream.reset(200, reason)
     stream.send(201, "after the reset", version=9)
     until(page, "mended !== null")
-    assert page.evaluate("resets") == ["history"]
+    assert page.evaluate("resets") == [reason]
     assert page.evaluate("states.at(-1)") == "catching up"
     assert page.evaluate("events") == []
     page.evaluate("mended.resolve()")

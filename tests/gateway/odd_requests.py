@@ -15,7 +15,7 @@ INJECTION = b"\r\nX-Injected: 1\r\n\r\ndata: injected\n\n"
 CHANNELS = (
     *[WATCHED.encode()] * 6,
     *(b"thread:%d" % n for n in range(1, 9)),
-    *(WATCHED.encode() + b".b5", b"forum:7.b1000", b"thread%3a1", b"a.b", b"user:1", b"thread:1.b"),
+    *(WATCHED.encode() + b".b5", b"forum:7.b1000", b"thread%3a1", b"a.b", b"user:1", b"team:7:a"),
 )
 ODD_CHANNELS = (
     *(b"thread:1.b99999999999999999999", b"thread:1.b%35", b"thread:1\x7f", b"thread:1\t", b"_all"),
@@ -25,40 +25,23 @@ ODD_CHANNELS = (
     b"/".join(b"thread:%d" % n for n in range(17)),
 )
 CURSORS = (
-    *(
-        b"",
-        b"0",
-        b"*",
-        b"$",
-        b"-",
-        b"0-0",
-        b"1.1-1",
-        b"00000000.1-1",
-        b"00000000.999999999999999-0",
-    ),
-    *(b"%00", b"%0d%0adata:%20injected%0a%0a", b"x" * 500, b"\xff", b"a, b", b"00000000.1-01"),
-    *(b"00000000.0000000000000000000001-0", b"ffffffff.9007199254740993-18446744073709551"),
+    *b"0 * $ - 0-0 1.1-1 00000000.1-1 00000000.1-01 00000000.999999999999999-0 %00 \xff".split(),
+    *b"00000000.0000000000000000000001-0 ffffffff.9007199254740993-18446744073709551".split(),
+    *(b"", b"%0d%0adata:%20injected%0a%0a", b"x" * 500, b"a, b"),
 )
+GOOD_TOKEN = b"good-token"
+"""Stands for one that opens `user:1` and `team:*`."""
+
 TOKENS = (
+    *[GOOD_TOKEN] * 6,
     *(b".", b"..", b"a.b.c", b"eyJhbGciOiJub25lIn0.e30.", b"eyJhbGciOiJIUzI1NiJ9.e30.AAAA"),
     *(b"eyJhbGciOiJIUzI1NiIsImtpZCI6IngifQ.bnVsbA.", b"%00.%00.%00", b"A" * 3000, b"W10.W10.W10"),
 )
 METHODS = (
-    *(
-        b"GET",
-        b"POST",
-        b"OPTIONS",
-        b"HEAD",
-        b"PUT",
-        b"PATCH",
-        b"TRACE",
-        b"CONNECT",
-        b"BREW",
-        b"get",
-    ),
-    *(b"PROPFIND", b"", b"G\0T", b"GET GET"),
+    *b"GET POST OPTIONS HEAD PUT PATCH DELETE DELETE TRACE CONNECT PROPFIND BREW get".split(),
+    *(b"", b"G\0T", b"GET GET"),
 )
-VERSIONS = (b" HTTP/1.0", b"", b" HTTP/2.0", b" HTTP/9.9", b" HTTP/1.", b" http/1.1", b" HTTP/1.1 ")
+VERSIONS = (b" HTTP/1.0", b"", b" HTTP/2.0", b" HTTP/9.9", b" HTTP/1.10", b" HTTP/1.", b" http/1.1")
 PUBLIC = (b"/sub/",)
 PRIVATE = (b"/pub?id=", b"/pub?id=", b"/pub?id=", b"/channels-stats?id=", b"/readyz?", b"/healthz?")
 ODD_PATHS = (
@@ -76,34 +59,24 @@ NAMES = (
     *(b"Access-Control-Request-Method", b"Sec-WebSocket-Key", b"X y", b"", b"\xff", b":"),
 )
 VALUES = (
-    *(b"", b"1", b"close", b"keep-alive", b"Upgrade", b"chunked", b"gzip", b"5", b"100-continue"),
-    *(
-        b"application/json",
-        b"text/event-stream",
-        b"*/*;q=0.1",
-        b"http://site.example",
-        b"pushgate=a",
-    ),
-    *(INJECTION, b"a\rX-Injected: 1", b"a\nX-Injected: 1", b"a\0b", b"a" * 9000, b"long-polling"),
-    *(b"a: b", b"-a", b"\xc3\xa9", b"a b", b"a.b_c-d", b"x" * 200, b"e-1", b"gone", b"reset"),
-    *(
-        b"Sat, 01 Jan 2050 00:00:00 GMT",
-        b"Thu, 01 Jan 1970 00:00:00 GMT",
-        b"bytes=0-1",
-        b"websocket",
-    ),
+    *b"1 5 close keep-alive Upgrade websocket chunked gzip 100-continue long-polling".split(),
+    *b"http://site.example pushgate=good-token bytes=0-1 -a \xc3\xa9 a.b_c-d e-1 reset".split(),
+    *b"application/json text/event-stream text/plain application/xml */*;q=0.1 text/yaml".split(),
+    *(b"Sat, 01 Jan 2050 00:00:00 GMT", b"Thu, 01 Jan 1970 00:00:00 GMT", b"a: b", b"a b", b""),
+    *(INJECTION, b"a\rX-Injected: 1", b"a\nX-Injected: 1", b"a\0b", b"a" * 9000, b"x" * 200),
 )
 BODIES = (
     *[b'{"n": 1}'] * 8,
-    *(b"{}", b"", b"[]", b"{", b'{"event_id":"x"}', b'{"a":"\xff"}', b"null", b"{}{}"),
+    *b'{} [] { {}{} null {"event_id":"x"} {"version":{}} {"a":1e999} {"":0} {\0}'.split(),
     *(
+        b"",
+        b"{ }",
+        b'{"a":"\xff"}',
         b'{"a":"b\nc"}',
         b'{\r\n"a"\t:1}',
         b'{"a":"\\u000adata: injected"}',
-        b'{"version":{}}',
-        b"{\0}",
     ),
-    *(b'{"a":' + b"[" * 2000, b'{"a":"' + b"x" * 70_000 + b'"}', b'{"a":1e999}', b'{"":0}', b"{ }"),
+    *(b'{"a":' + b"[" * 2000, b'{"a":"' + b"x" * 70_000 + b'"}'),
 )
 
 
@@ -154,10 +127,14 @@ def _request(random: Random, private: bool) -> bytes:
     target = path + names
     if random.random() < 0.3:
         argument = random.choice(ARGUMENTS) + random.choice((_value(random), names))
+        if random.random() < 0.3:
+            argument = b"token=" + GOOD_TOKEN
         target += (b"&" if b"?" in target else b"?") + argument
     lines = [method + b" " + target + _choose(random, (b" HTTP/1.1",), VERSIONS)]
     if random.random() < 0.97:
         lines.append(b"Host: gateway")
+    if random.random() < 0.1:
+        lines.append(b"Accept: application/json")
     for _ in range(random.choice((0, 0, 1, 1, 2, 4))):
         lines.append(random.choice(NAMES) + b": " + _value(random))
     if random.random() < (0.95 if method == b"POST" else 0.05):
@@ -207,11 +184,11 @@ def _mutated(random: Random, private: bool) -> bytes:
             return request
 
 
-def odd_connection(random: Random) -> OddConnection:
-    """What one odd client does: one to three requests, in up to three packets."""
+def odd_connection(random: Random, token: bytes) -> OddConnection:
+    """What one odd client with this token does: up to three requests, in up to three packets."""
     private = random.random() < 0.4
     requests = [_mutated(random, private) for _ in range(random.choice((1, 1, 2, 3)))]
-    sent = b"".join(requests)
+    sent = b"".join(requests).replace(GOOD_TOKEN, token)
     cuts = random.choices(range(len(sent) + 1), k=random.choice((0, 0, 0, 1, 2)))
     ends = sorted([0, *cuts, len(sent)])
     packets = tuple(sent[a:b] for a, b in zip(ends, ends[1:], strict=False) if b > a)

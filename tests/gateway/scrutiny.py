@@ -139,6 +139,7 @@ class Scrutiny:
         self._read_up_to = 0
         self._position = ""
         self._descriptors: dict[int, int] = {}
+        self._is_sound = False
         self.begin()
         self._descriptors = {pid: _descriptors(pid) for pid in self._workers}
 
@@ -149,8 +150,7 @@ class Scrutiny:
 
     def begin(self) -> None:
         """Begins anew when something broke: what is to come is compared with what is now."""
-        whole = self._watchers and all(watcher.is_open for watcher in self._watchers)
-        if whole and self._workers == self._own.gateway.worker_pids:
+        if self._is_sound:
             return
         self.close()
         self._own.gateway.wait_until_ready()
@@ -158,9 +158,11 @@ class Scrutiny:
         self._watchers = [Watcher(self._own, channels) for channels in self._watched]
         self._workers = self._own.gateway.worker_pids
         self._read_up_to = self._own.gateway.log.stat().st_size
+        self._is_sound = True
 
     def check(self) -> None:
         """Fails unless everything is as it should be, and a frame appended now arrives."""
+        self._is_sound = False
         self._check_streams()
         assert self._own.gateway.worker_pids == self._workers, "a worker has ended"
         with self._own.gateway.log.open("rb") as log:
@@ -169,6 +171,7 @@ class Scrutiny:
         self._read_up_to += len(new)
         alarms = [line for line in new.splitlines() if _ALARM.search(line)]
         assert not alarms, b"\n".join(alarms[:5]).decode("utf-8", "replace")
+        self._is_sound = True
 
     def _check_streams(self) -> None:
         self.log.append(self._watched[0][0])
@@ -179,9 +182,8 @@ class Scrutiny:
             self._position = entry_id.decode()
             names = channels_of(fields)
             for number, watcher in enumerate(self._watchers):
-                if names and set(names) & set(watcher.channels):
-                    id_line = f"id: {epoch}.{self._position}\n".encode()
-                    expected[number] += id_line + fields[b"frame"]
+                if set(names) & set(watcher.channels):
+                    expected[number] += block_of(f"{epoch}.{self._position}", names, fields)
         for watcher, wanted in zip(self._watchers, expected, strict=True):
 
             def has_come(watcher: Watcher = watcher, wanted: bytes = wanted) -> bool:
@@ -190,7 +192,8 @@ class Scrutiny:
                 return len(watcher.stream) >= len(wanted) or not watcher.is_open
 
             wait_until(has_come, DEADLINE_SECONDS, "what is in the log has come")
-            got, watcher.stream = watcher.stream, b""
+            # What was appended since the log was read is compared the next time.
+            got, watcher.stream = watcher.stream[: len(wanted)], watcher.stream[len(wanted) :]
             assert watcher.is_open, "a subscriber's stream has ended"
             assert got == wanted, f"got {got[:2000]!r}, in the log {wanted[:2000]!r}"
 
@@ -217,12 +220,29 @@ def channels_of(fields: dict[bytes, bytes]) -> list[str]:
     """Who is to get a log entry; nobody when it is malformed. Judged without the gateway's code."""
     if list(fields)[:2] != [b"channels", b"frame"]:
         return []
-    if not re.fullmatch(rb"event: [^\r\n\0]+\ndata: [^\r\n\0]*\n\n", fields[b"frame"]):
+    if fields[b"frame"] and not _is_frame(fields[b"frame"]):
         return []
     names = fields[b"channels"].decode("latin-1").split(" ")
     with suppress(InvalidChannel):
         return [check_channel(name) for name in names] if len(names) <= 16 else []
     return []
+
+
+def _is_frame(text: bytes) -> bool:
+    """One event, not of the gateway's own, and one line of data, in UTF-8."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    found = re.fullmatch(rb"event: ([^\r\n\0]+)\ndata: [^\r\n\0]*\n\n", text)
+    return found is not None and found[1] not in (b"reset", b"error", b"open")
+
+
+def block_of(cursor: str, names: list[str], fields: dict[bytes, bytes]) -> bytes:
+    """What a sound log entry is to its subscribers. One without a frame deletes its channels."""
+    data = {"reason": "deleted", "cursor": cursor, "channels": names}
+    deletion = f"event: reset\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+    return f"id: {cursor}\n".encode() + (fields[b"frame"] or deletion.encode())
 
 
 def read_until_quiet(

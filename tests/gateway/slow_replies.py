@@ -1,5 +1,5 @@
 """A way to Redis on which replies are late, but for those of the tail: frames then go out while a
-history that does not hold them is still on its way to the gateway."""
+history that does not hold them is still on its way to the gateway. And one that can fall silent."""
 
 import asyncio
 import random
@@ -25,6 +25,7 @@ class SlowReplies:
         self._random = random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._listening = threading.Event()
+        self._answers: asyncio.Event
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> "SlowReplies":
@@ -36,8 +37,18 @@ class SlowReplies:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    def fall_silent(self) -> None:
+        """From now on nothing is passed on, and nothing is closed: connections are half open."""
+        self._loop.call_soon_threadsafe(self._answers.clear)
+
+    def answer_again(self) -> None:
+        """What was held back is passed on, and all goes on."""
+        self._loop.call_soon_threadsafe(self._answers.set)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._answers = asyncio.Event()
+        self._answers.set()
         serving = asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
         server = self._loop.run_until_complete(serving)
         self._listening.set()
@@ -52,6 +63,7 @@ class SlowReplies:
     async def _pass_on(
         self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter
     ) -> None:
+        await self._answers.wait()
         redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._redis_port)
         of_the_tail = asyncio.Event()
 
@@ -59,6 +71,7 @@ class SlowReplies:
             while data := await client_reader.read(65536):
                 if b"xread" in data:
                     of_the_tail.set()
+                await self._answers.wait()
                 redis_writer.write(data)
                 await redis_writer.drain()
             redis_writer.close()
@@ -67,6 +80,7 @@ class SlowReplies:
             while data := await redis_reader.read(65536):
                 if not of_the_tail.is_set():
                     await asyncio.sleep(self._random.random() * self._most_seconds)
+                await self._answers.wait()
                 client_writer.write(data)
                 await client_writer.drain()
             client_writer.close()

@@ -141,7 +141,7 @@ def test_no_entry_of_the_log_becomes_a_broken_block(
             ids = together.execute()
         for entry_id, fields in zip(ids, garbage, strict=True):
             pairs = dict(zip(fields[::2], fields[1::2], strict=True))
-            if WATCHED in channels_of(pairs):
+            if WATCHED in channels_of(pairs) and pairs[b"frame"]:
                 sound.append((f"{log.epoch()}.{entry_id.decode()}", pairs[b"frame"]))
         # Live: each subscriber's bytes are the log's.
         scrutiny.check()

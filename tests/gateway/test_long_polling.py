@@ -1,11 +1,17 @@
 """A client without EventSource polls in JSON: the same frames, the same cursor, each once."""
 
 import json
+import os
+import signal
+import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from stack.gateway import Gateway
+from stack.platform import Platform
 from stack.process import wait_until
 from tests.gateway.conftest import DEADLINE_SECONDS, ORIGIN, LogWriter, OwnGateway, ask
 from tests.gateway.crowd import Crowd
@@ -261,3 +267,85 @@ def test_many_who_wait_ask_redis_nothing(own_gateway: OwnGateway) -> None:
     assert transactions() == before
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def patient(own_gateway: OwnGateway) -> Iterator[OwnGateway]:
+    """A gateway on which a poll waits for longer than any of these tests."""
+    own_gateway.gateway.stop()
+    settings = own_gateway.gateway.settings
+    more = {**settings.more, "PUSHGATE_POLL_SECONDS": "600"}
+    own_gateway.gateway = Gateway(
+        Platform.find(), own_gateway.gateway.directory, replace(settings, more=more)
+    )
+    own_gateway.gateway.start()
+    yield own_gateway
+    own_gateway.gateway.stop()
+
+
+def waiting_polls(own: OwnGateway, count: int) -> list[PollingClient]:
+    """Polls that have been sent and wait."""
+    cursor = own.log.append("thread:1")
+    own.log.wait_until_followed()
+    clients = [PollingClient(own.gateway, f"thread:{n + 2}", cursor) for n in range(count)]
+    for client in clients:
+        client.send()
+    wait_until(lambda: connections_of(own.gateway) == count, DEADLINE_SECONDS, "all are connected")
+    return clients
+
+
+def connections_of(gateway: Gateway) -> int:
+    """How many connections to the public listener the gateway has not let go of."""
+    port = int(gateway.settings.listen.rpartition(":")[2])
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:])
+    established, left_by_the_client = "01", "08"
+    held = (established, left_by_the_client)
+    return sum(row[1].endswith(f":{port:04X}") and row[3] in held for row in rows)
+
+
+def test_a_reload_answers_who_waits(patient: OwnGateway) -> None:
+    clients = waiting_polls(patient, 8)
+    os.kill(patient.gateway.pid, signal.SIGHUP)
+    for client in clients:
+        before = client.cursor
+        answer = client.receive()
+        assert (answer.status, answer.events, answer.cursor) == (200, [], before)
+    for client, n in zip(clients, range(8), strict=True):
+        patient.log.append(f"thread:{n + 2}", n=n)
+        # An old worker may yet answer once more.
+        while not (numbers := client.poll().numbers()):
+            pass
+        assert numbers == [n]
+        client.close()
+
+
+def test_who_goes_away_while_it_waits_is_not_waited_for(patient: OwnGateway) -> None:
+    clients = waiting_polls(patient, 20)
+    for client in clients:
+        client.close()
+    wait_until(
+        lambda: connections_of(patient.gateway) == 0, DEADLINE_SECONDS, "the gateway lets go too"
+    )
+
+
+def test_polls_sent_before_the_answer_are_answered_in_turn(patient: OwnGateway) -> None:
+    """HTTP pipelining: what lies behind is not taken for the client's end."""
+    cursor = patient.log.append("thread:1", n=1)
+    last = patient.log.append("thread:1", n=2)
+    patient.log.wait_until_followed()
+    host, _, port = patient.gateway.settings.listen.rpartition(":")
+    with socket.create_connection((host, int(port)), DEADLINE_SECONDS) as connection:
+        for asked in (last, cursor):
+            connection.sendall(
+                f"GET /sub/thread:1?last_event_id={asked} HTTP/1.1\r\nHost: gateway\r\n"
+                "Accept: application/json\r\n\r\n".encode()
+            )
+        newest = patient.log.append("thread:1", n=3)
+        received = b""
+        while received.count(b'"reset"') < 2:
+            received += connection.recv(65536)
+    bodies = [json.loads(line) for line in received.split(b"\n") if line.startswith(b"{")]
+    assert [[frame["id"] for frame in body["frames"]] for body in bodies] == [
+        [newest],
+        [last, newest],
+    ]

@@ -283,6 +283,11 @@ def test_http_without_headers_is_told_to_use_http_1_1(gateway: Gateway, channel:
     assert exchange(gateway, f"GET /sub/{channel}\r\n".encode()) == b"use HTTP/1.1\n"
 
 
+def test_a_minor_version_of_two_digits_is_http_1_1(gateway: Gateway) -> None:
+    answer = the_answer(exchange(gateway, request("/sub/A", version="HTTP/1.10")))
+    check_refusal(answer, 400, CHANNEL)
+
+
 def test_http_1_0_gets_a_stream_without_chunks(
     gateway: Gateway, log: LogWriter, channel: str
 ) -> None:

@@ -156,29 +156,6 @@ def test_other_methods_are_refused(gateway: Gateway, channel: str) -> None:
         assert (answer.status, answer.headers["Allow"]) == (405, "POST, DELETE")
 
 
-def test_statistics_show_channels_and_nothing_of_our_own(
-    gateway: Gateway, subscribe: Subscribe, log: LogWriter, channel: str
-) -> None:
-    subscriber = subscribe(channel)
-    log.append(channel)
-    subscriber.wait_for(1)
-    one = json.loads(gateway.private("GET", f"/channels-stats?id={channel}").body)
-    assert (one["channel"], one["published_messages"], one["subscribers"]) == (channel, 1, 1)
-    every = json.loads(gateway.private("GET", "/channels-stats?id=ALL").body)
-    assert len(every["infos"]) == every["channels"]
-    assert one in every["infos"]
-    assert not [info for info in every["infos"] if info["channel"].startswith("_")]
-    summary = json.loads(gateway.private("GET", "/channels-stats").body)
-    assert summary["stored_messages"] == 0
-    assert len(summary["by_worker"]) == 2
-
-
-def test_statistics_of_an_unknown_channel_are_not_found(gateway: Gateway, channel: str) -> None:
-    assert gateway.private("GET", f"/channels-stats?id={channel}").status == 404
-    assert gateway.private("GET", "/channels-stats?id=_all").status == 400
-    assert gateway.private("POST", "/channels-stats", "{}").status == 405
-
-
 def test_health(gateway: Gateway) -> None:
     assert gateway.private("GET", "/healthz").status == 200
     assert gateway.private("GET", "/readyz").status == 200

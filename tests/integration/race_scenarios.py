@@ -22,14 +22,23 @@ import formatter.worker
 from formatter import Observer, Pipeline, Pipelines, TransientError
 from formatter.attempt import Attempts
 from formatter.worker import Worker
-from pushgate import Event, Frame, Keys, Lease, RedisJobQueue, connect, read_ledger
+from pushgate import (
+    Event,
+    Frame,
+    Keys,
+    Lease,
+    MemoryJobQueue,
+    RedisJobQueue,
+    connect,
+    read_ledger,
+)
 from pushgate.leases import Attendance, Leases
 
 PARTITIONS = 16
 KEYS = 24
 WORKERS = 5
 LEASE_SECONDS = 0.03
-DEADLINE_SECONDS = 90
+DEADLINE_SECONDS = 180
 MOST_QUEUED = 200
 
 
@@ -211,3 +220,25 @@ def race(url: str, namespace: str, seed: str, hand_overs: str, report: str) -> N
     finished = True
     gevent.joinall(workers, timeout=10, raise_error=True)
     Path(report).write_text(json.dumps({"counts": shared.counts, "put": put}), encoding="ascii")
+
+
+def stopped_while_it_acquires() -> None:
+    """A worker is told to stop while the answer that it has a further lease is on its way."""
+    queue = MemoryJobQueue(PARTITIONS)
+    worker = Worker(queue, Attempts(Pipelines({})))
+    acquire = queue.leases.acquire
+    asked: list[str] = []
+
+    def acquire_slowly(name: str, owner: str, seconds: float = 60) -> Lease | None:
+        asked.append(name)
+        lease = acquire(name, owner, seconds)
+        if len(asked) == 2:
+            worker.stop()
+            gevent.sleep(0.5)
+        return lease
+
+    queue.leases.acquire = acquire_slowly  # type: ignore[method-assign]
+    worker.run()
+    assert len(asked) == 2, "once it is told to stop, it acquires no more"
+    free = [name for name in asked if acquire(name, "the next", 60)]
+    assert free == asked, "all are given back"

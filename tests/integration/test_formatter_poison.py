@@ -21,12 +21,13 @@ from tests.integration.formatter_site import (
     site,
 )
 from tests.integration.hasty_formatter import HASTY
+from tests.integration.unhurried_formatter import UNHURRIED
 
-pytestmark = pytest.mark.real_redis
+pytestmark = [pytest.mark.real_redis, pytest.mark.long]
 __all__ = ["site"]
 
 POISON = "tests.integration.poison_pipelines"
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 150
 
 MEMORY_BYTES = 1500 * 1024**2
 
@@ -141,7 +142,7 @@ def test_poison_that_leaves_the_worker_alive_is_buried_alone(site: Site) -> None
     for event in dose:
         site.put(*around(event))
     site.put(*numbered(range(40), keys=8))
-    site.start_worker(pipelines=POISON)
+    site.start_worker(module=UNHURRIED, pipelines=POISON)
     wait_until_done(site)
     assert site.restarts == 0
     assert_reasons(site, HARMLESS_TO_THE_WORKER)
@@ -202,7 +203,7 @@ def test_poison_in_a_heavy_stage_ends_processes_of_the_pool_alone(site: Site) ->
     for event in dose:
         site.put(*around(event))
     site.put(*numbered(range(40), keys=8))
-    site.start_worker(pipelines=POISON)
+    site.start_worker(module=UNHURRIED, pipelines=POISON)
     wait_until_done(site)
     assert site.restarts == 0
     assert_reasons(site, IN_A_HEAVY_STAGE)

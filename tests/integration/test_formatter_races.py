@@ -79,6 +79,18 @@ def test_workers_that_lose_their_leases_all_the_time_lose_and_repeat_nothing(
         assert "Traceback" not in ran.stderr
 
 
+def test_a_lease_acquired_while_the_worker_stops_is_given_back() -> None:
+    ran = subprocess.run(
+        under_gevent("tests.integration.race_scenarios:stopped_while_it_acquires"),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
 @pytest.mark.parametrize("seed", range(SEED, SEED + 4))
 def test_whatever_the_order_of_steps_nobody_but_the_holder_writes(
     redis_client: redis.Redis, keys: Keys, seed: int

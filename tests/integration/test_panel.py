@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
+from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.contrib.messages import get_messages
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
@@ -63,6 +67,13 @@ def signed_in(*groups: str, **more: Any) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.fixture(autouse=True)
+def groups(db: None) -> None:
+    """What the migration made. Who had transactions of its own before has emptied the tables."""
+    migration = import_module("django_hooks.migrations.0003_control_panel")
+    migration.create_groups(apps, SimpleNamespace(connection=connection))
 
 
 @pytest.fixture

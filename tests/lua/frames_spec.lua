@@ -48,6 +48,19 @@ describe("a frame from the log", function()
         assert.is_true(frames.is_frame('event: a\ndata: {"b":1}\n\n'))
     end)
 
+    it("may hold any text", function()
+        for _, text in ipairs({ "\194\128", "\223\191", "\224\160\128", "\237\159\191",
+            "\239\191\191", "\240\144\128\128", "\244\143\191\191", "aé€😀z" }) do
+            assert.is_true(frames.is_frame("event: a\ndata: " .. text .. "\n\n"))
+        end
+    end)
+
+    it("has an end", function()
+        local most = 1024 * 1024 - #"event: a\ndata: \n\n"
+        assert.is_true(frames.is_frame("event: a\ndata: " .. ("x"):rep(most) .. "\n\n"))
+        assert.is_false(frames.is_frame("event: a\ndata: " .. ("x"):rep(most + 1) .. "\n\n"))
+    end)
+
     for _, text in ipairs({
         "", "event: a\n\n", "data: {}\n\n", "event: a\ndata: {}\n", "event: a\ndata: {}\n\n\n",
         "event: a\ndata: {}\n\nevent: b\ndata: {}\n\n", "event: a\r\ndata: {}\n\n",
@@ -57,6 +70,12 @@ describe("a frame from the log", function()
         "event: a\ndata: {}\nevent: b\n\n", "event: a\ndata: {}\n: x\n\n",
         "event: \ndata: {}\n\n", "event: a\ndata: {}\n\0",
         "event: a\ndata: {}\nretry\n\n", "event: a\ndata: {}\r\n\r\n",
+        "event: reset\ndata: {}\n\n", "event: error\ndata: {}\n\n",
+        "event: a\nevent: reset\ndata: {}\n\n", "event: a\nevent\ndata: {}\n\n",
+        "event: a\ndata: \128\n\n", "event: a\ndata: \192\175\n\n", "event: a\ndata: \195\n\n",
+        "event: a\ndata: \224\159\191\n\n", "event: a\ndata: \237\160\128\n\n",
+        "event: a\ndata: \240\143\191\191\n\n", "event: a\ndata: \244\144\128\128\n\n",
+        "event: a\ndata: \255\n\n", "event: a\ndata: \226\130\n\n",
     }) do
         it("is refused as " .. ("%q"):format(text), function()
             assert.is_false(frames.is_frame(text))

@@ -6,7 +6,13 @@ local json = require("cjson")
 local channels = require("pushgate.channels")
 local cursor = require("pushgate.cursor")
 local frames = require("pushgate.sse.frames")
+local golden = require("golden")
 local redis_url = require("pushgate.redis_url")
+local token = require("pushgate.token")
+local token_keys = require("pushgate.token_keys")
+
+local tokens = golden.read("tokens")
+local keys = token_keys.parse(json.encode(tokens.keys))
 
 local function hex(text)
     return (text:gsub(".", function(char)
@@ -52,6 +58,11 @@ local parsers = {
     one_line = function(text)
         local line = frames.one_line(text)
         return line and hex(line) or false
+    end,
+    token = function(text)
+        local claims = token.verify(text, keys, tokens.audience, tokens.now)
+        return claims and { hex(claims.sub), #claims.channels, claims.issued_at, claims.expires_at }
+            or false
     end,
     redis_url = function(text)
         local address, sentence = redis_url.parse(text)

@@ -22,6 +22,10 @@ describe("the address of Redis", function()
         assert.same({ true, "u", "p", 0 },
             { address.tls, address.user, address.password, address.db })
         assert.is_nil(address.host)
+        for _, place in ipairs({ "a:7000", "a:7000/", "a:7000/0", "b:1,a:7000" }) do
+            local nodes = redis_url.parse("redis+cluster://" .. place).nodes
+            assert.same({ host = "a", port = 7000 }, nodes[#nodes])
+        end
     end)
 
     it("is refused with what to write instead", function()

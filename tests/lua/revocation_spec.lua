@@ -173,7 +173,7 @@ describe("revocations", function()
         assert.is_false(revocation.refuses("7", 1000, {}))
         assert.is_true(revocation.refuses("8", 1000, {}))
         assert.equal("7-0", revocation.position())
-        assert.equal(6, ngx.shared.pushgate_state:get("count:malformed"))
+        assert.equal(6, require("pushgate.counters").held["malformed:revocations"])
     end)
 
     it("are looked at by who is in only when there are new ones", function()

@@ -29,7 +29,7 @@ describe("a subscriber of two channels that comes in", function()
     setup(function()
         local state = { incr = function() end, get = function() end, set = function() end }
         _G.ngx = { shared = { pushgate_state = state, pushgate_recent = state }, ctx = {},
-            now = function() return 1 end }
+            now = function() return 1 end, update_time = function() end }
         local stand_ins = {
             ["pushgate.config"] = { get = function()
                 return { retry_min_ms = 1, retry_max_ms = 1, max_age_seconds = 0 }
@@ -38,9 +38,13 @@ describe("a subscriber of two channels that comes in", function()
             ["pushgate.history"] = {},
             ["pushgate.misses"] = { has_missed = function() return false end },
             ["pushgate.redis"] = {},
+            ["pushgate.revocation"] = { may_stay = function(identity)
+                return not identity.is_revoked
+            end },
             ["pushgate.position"] = { begin = function() return now end,
                 now = function() return now end, jumps = function() return jumps end },
             ["pushgate.recent"] = { count = function() return 0 end,
+                evictions = function() return 0 end,
                 append_since = function(name, _, list)
                     if name == "b" then
                         before_second()
@@ -48,13 +52,15 @@ describe("a subscriber of two channels that comes in", function()
                     for _, text in ipairs(noted[name]) do
                         list[#list + 1] = text
                     end
-                    return true
+                    return #noted[name]
                 end },
         }
         for name, stand_in in pairs(stand_ins) do
             package.loaded[name] = stand_in
         end
-        package.loaded["pushgate.subscribe"] = nil
+        for _, name in ipairs({ "audit", "counters", "deliveries", "subscribe" }) do
+            package.loaded["pushgate." .. name] = nil
+        end
         subscribe = require("pushgate.subscribe")
     end)
 
@@ -80,6 +86,14 @@ describe("a subscriber of two channels that comes in", function()
         now, jumps = at(3), 1
         local sent, ends = subscribe.begin(subscriber, ": marker\n\n")
         assert.equal("retry: 1\nid: " .. at(0).text .. "\n\n", sent)
+        assert.is_true(ends)
+    end)
+
+    it("gets nothing when its token was revoked while it came in", function()
+        subscriber.identity = { closed = { "a" }, is_revoked = true }
+        now, noted.a = at(1), { block(1) }
+        local sent, ends = subscribe.begin(subscriber, block(2))
+        assert.equal("", sent)
         assert.is_true(ends)
     end)
 

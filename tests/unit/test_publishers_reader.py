@@ -94,6 +94,15 @@ def test_channels_and_types_not_wanted_are_skipped() -> None:
     assert settled.place == 7
 
 
+def test_the_deletion_of_a_channel_is_passed_over() -> None:
+    setting = Setting()
+    setting.reader.add(reading(entry(1), LogEntry("1002-0", ("thread:1",), b""), entry(3)))
+    assert setting.told() == [1, 3]
+    settled = setting.window.settle()
+    assert settled.counts == {"seen": 3, "sent": 2, "skipped": 1}
+    assert settled.place == 3
+
+
 def test_a_new_publisher_tells_first_that_it_begins() -> None:
     setting = Setting(untold="new")
     setting.reader.add(reading(entry(1)))

@@ -25,8 +25,11 @@
 local config = require("pushgate.config")
 local connections = require("pushgate.connections")
 local frames = require("pushgate.sse.frames")
-local places = require("pushgate.engine.push_stream_places")
+local generation = require("pushgate.generation")
+local places = require("pushgate.places")
 local subscribe = require("pushgate.subscribe")
+
+local json = require("cjson.safe")
 
 local concat = table.concat
 local match = string.match
@@ -44,8 +47,19 @@ local ENDED = "ended"
 local _M = {}
 local mt = { __index = _M }
 
+function _M.load()
+    places.pause()
+end
+
 function _M.start()
+    places.pause()
     places.start()
+end
+
+-- Phase: access of the locations that publish.
+function _M.before_publishing()
+    places.wait()
+    generation.check()
 end
 
 -- Lets a subscriber of subscribe.prepare() in: the module takes the request over.
@@ -271,36 +285,44 @@ function _M.has_room(wanted)
     return true
 end
 
-local function less(amount)
-    return function(name, number)
-        return name .. ("%d"):format(math.max(0, tonumber(number) - amount))
+-- Takes what is our own out of what the module says of all.
+local function without_all(found)
+    if found.infos then
+        for i = #found.infos, 1, -1 do
+            if found.infos[i].channel == ALL then
+                table.remove(found.infos, i)
+            end
+        end
+        found.channels = math.max(0, found.channels - 1)
+        return found
     end
+    local status, body = ask_statistics(ALL)
+    local own = status == 200 and json.decode(body)
+    if own then
+        found.channels = math.max(0, found.channels - 1)
+        for _, name in ipairs({ "published_messages", "stored_messages" }) do
+            found[name] = math.max(0, found[name] - own[name])
+        end
+    end
+    return found
 end
 
--- The module's statistics in JSON, for "ALL", a channel, or "" (a summary), without "_all".
--- Returns status, body; or nil and an error.
+-- The module's statistics as a table of its own fields: of a channel; of several ("a/b"), "ALL" or
+-- those with a prefix ("a*"), with a list `infos`; or of "", a summary.
+-- Returns status, table; or nil and an error.
 function _M.statistics(id)
     local status, body = ask_statistics(id)
-    if status ~= 200 or (id ~= "" and id ~= "ALL") then
+    if status ~= 200 then
         return status, body
     end
-    local of_all_status, of_all = ask_statistics(ALL)
-    if not of_all_status then
-        return nil, of_all
+    local found = json.decode(body)
+    if type(found) ~= "table" then
+        return nil, "the engine's statistics are not understood"
     end
-    if of_all_status ~= 200 then
-        return status, body
+    if found.channel then
+        return status, found
     end
-    body = body:gsub('("channels": )(%d+)', less(1), 1)
-    if id == "ALL" then
-        body = body:gsub('{"channel": "' .. ALL .. '"[^}]*},?\r?\n', "")
-        return status, (body:gsub("},(%s*%]})", "}%1"))
-    end
-    for _, name in ipairs({ "published_messages", "stored_messages" }) do
-        local own = tonumber(match(of_all, '"' .. name .. '": (%d+)')) or 0
-        body = body:gsub('("' .. name .. '": )(%d+)', less(own), 1)
-    end
-    return status, body
+    return status, without_all(found)
 end
 
 return _M

@@ -6,14 +6,19 @@
 
 local byte = string.byte
 local find = string.find
+local match = string.match
 local sub = string.sub
 
--- The stream's own, as pushgate/event.py has them: no event of somebody else's may look like one.
+-- What only the gateway itself tells a subscriber (reset, error, open), and a job's tombstone.
+-- Nobody may publish an event that looks like one; no frame of the log may look like the first.
 local RESERVED_TYPES = { reset = true, error = true, open = true, gone = true }
+local OWN_TYPES = { reset = true, error = true, open = true }
+-- Four times what the formatter makes at the most (pushgate/frames.py).
+local MOST_BYTES = 1024 * 1024
 
 local _M = {}
 
--- Comments the module itself sends (see nginx/http/push_stream.conf) or carries for us.
+-- Comments an engine sends by itself (the ping) or carries for us.
 _M.PING = ":\n\n"
 _M.MARKER = ": marker\n\n"     -- begins every subscription; see subscribe.lua
 _M.EPOCH = ": epoch\n\n"       -- the epoch has moved
@@ -54,9 +59,35 @@ function _M.refusal(retry_milliseconds, reason)
         .. "\"}\n\n"
 end
 
+-- Whether text is UTF-8: no stray byte, nothing written longer than it need be, no surrogate.
+local function is_utf8(text)
+    local at = find(text, "[\128-\255]")
+    while at do
+        local first, second = byte(text, at, at + 1)
+        local length = first >= 240 and 4 or first >= 224 and 3 or 2
+        if first < 194 or first > 244 or not second
+            or (first == 224 and second < 160) or (first == 237 and second > 159)
+            or (first == 240 and second < 144) or (first == 244 and second > 143)
+        then
+            return false
+        end
+        for i = at + 1, at + length - 1 do
+            local following = byte(text, i)
+            if not following or following < 128 or following > 191 then
+                return false
+            end
+        end
+        at = find(text, "[\128-\255]", at + length)
+    end
+    return true
+end
+
 -- Whether bytes from the log are one whole block that cannot break out of its place in the stream:
 -- an event's type, one line of data, nothing else. Even "id" alone in a line would be a field.
 function _M.is_frame(text)
+    if #text > MOST_BYTES or OWN_TYPES[match(text, "^event: ([^\n]*)\n") or ""] then
+        return false
+    end
     local type_end = find(text, "\n", 1, true)
     if not type_end or type_end < 9 or sub(text, 1, 7) ~= "event: "
         or sub(text, type_end, type_end + 6) ~= "\ndata: "
@@ -67,8 +98,10 @@ function _M.is_frame(text)
     return data_end ~= nil
         and data_end == #text - 1
         and byte(text, #text) == 10
+        -- Plain searches look at many bytes at a time, a pattern at each.
         and not find(text, "\r", 1, true)
         and not find(text, "\0", 1, true)
+        and is_utf8(text)
 end
 
 function _M.is_event_type(text)
