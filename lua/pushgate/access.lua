@@ -167,6 +167,10 @@ function _M.run()
         end
     end
     local subscriber, err = subscribe.prepare(requested, cursor_text())
+    if not subscriber and not polls and not generation.is_current() then
+        -- nginx closes the connections to Redis of a worker that ends.
+        return come_back_soon()
+    end
     if not subscriber then
         return come_back_later(err)
     end

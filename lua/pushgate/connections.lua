@@ -55,7 +55,7 @@ typedef struct { int fd; short events, revents; } pushgate_poll_t;
 typedef struct { int on, seconds; } pushgate_linger_t;
 int shutdown(int fd, int how);
 int setsockopt(int fd, int level, int name, const void *value, unsigned int length);
-int poll(pushgate_poll_t *polls, unsigned long count, int timeout);
+int poll(void *polls, unsigned long count, int timeout);
 ]])
 
 local LOOK_SECONDS = 1

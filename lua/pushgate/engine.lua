@@ -3,6 +3,8 @@
 --
 -- What an engine does for the rest, and nothing else of it is used:
 --
+--   load()              called in the master, at a start and at each reload
+--   start()             called in each worker when it starts
 --   ready()             whether a subscription can begin (access). true; or nil and an error
 --   has_room(wanted)    whether it has memory for so many channels more (access). true; or nil and
 --                       an error

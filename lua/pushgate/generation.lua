@@ -7,8 +7,7 @@
 -- non-socket)"). So old workers publish nothing once new ones have begun, and new workers take
 -- no subscriber until what an old one was just publishing is through.
 --
--- Phases: load() init, start() init_worker, check() access of snippets/publisher.conf, settle()
--- access, is_current() all.
+-- Phases: load() init, start() init_worker, check() and settle() access, is_current() all.
 
 local state = ngx.shared.pushgate_state
 
@@ -38,14 +37,6 @@ function _M.is_current()
     return state:get("generation") == mine and not ngx.worker.exiting()
 end
 
--- Refuses to publish in an old worker. The tail comes again, and meets a new one.
-function _M.check()
-    if not _M.is_current() then
-        ngx.header["Connection"] = "close"
-        return ngx.exit(503)
-    end
-end
-
 -- Waits until no old worker can still be publishing.
 function _M.settle()
     if mine == 1 then
@@ -53,7 +44,15 @@ function _M.settle()
     end
     local left = began_at + SETTLE_SECONDS - ngx.now()
     if left > 0 then
-        ngx.sleep(left)
+        ngx.sleep(math.max(left, 0.001))
+    end
+end
+
+-- Refuses to publish in an old worker: the tail comes again, and meets a new one.
+function _M.check()
+    if not _M.is_current() then
+        ngx.header["Connection"] = "close"
+        return ngx.exit(503)
     end
 end
 

@@ -76,7 +76,7 @@ local function renew(premature)
             leases:set(prefix .. name, held[name], KEEP_SECONDS)
         end
         if i % RENEW_AT_ONCE == 0 then
-            ngx.sleep(0)
+            ngx.sleep(0.001)
         end
     end
 end

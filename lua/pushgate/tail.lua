@@ -74,6 +74,10 @@ local function back_off(run)
 end
 
 local function trouble(run, text)
+    if exiting() then
+        -- What it needs is taken from it; another one goes on.
+        return
+    end
     -- Said once, then again only when it changes.
     if state:get("tail:trouble") ~= text then
         ngx.log(ngx.ERR, "the tail waits: ", text)

@@ -8,6 +8,7 @@ local config = require("pushgate.config")
 local connections = require("pushgate.connections")
 local counters = require("pushgate.counters")
 local deliveries = require("pushgate.deliveries")
+local engine = require("pushgate.engine")
 local generation = require("pushgate.generation")
 local leases = require("pushgate.leases")
 local scripts = require("pushgate.scripts")
@@ -28,9 +29,10 @@ function _M.load()
     if settings.token_keys ~= "" then
         token_keys.load(settings.token_keys)
     end
-    require("pushgate.engine").get()
+    engine.get()
     generation.load()
     scripts.load({ "epoch", "move_epoch", "publish", "delete_channel" })
+    engine.get().load()
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.
@@ -47,6 +49,7 @@ function _M.start()
     generation.start()
     ngx.shared.pushgate_state:add("started_at", ngx.now())
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
+    engine.get().start()
     counters.before_flush(function()
         deliveries.set_clock(ngx.shared.pushgate_state:get("tail:clock") or 0)
     end)

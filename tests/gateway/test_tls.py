@@ -125,7 +125,7 @@ def test_plain_http_is_told_to_use_https(secure: Gateway) -> None:
 def test_a_browser_has_more_streams_over_http2_than_connections_and_each_goes_on(
     secure: Gateway,
 ) -> None:
-    """Over HTTP/1.1 the seventh would never open. Each ends several times meanwhile."""
+    """Over HTTP/1.1 the seventh would never open. Each ends meanwhile."""
     log = LogWriter(secure)
     origin = f"https://{secure.settings.listen}"
     with sync_playwright() as playwright:
@@ -141,9 +141,9 @@ def test_a_browser_has_more_streams_over_http2_than_connections_and_each_goes_on
             appended.append(len(appended))
             log.append("thread:1", n=appended[-1])
             page.wait_for_timeout(50)
-            return bool(page.evaluate("opened.every(times => times >= 3)"))
+            return bool(page.evaluate("opened.every(times => times >= 2)"))
 
-        wait_until(has_gone_on, DEADLINE_SECONDS, "each stream has ended and gone on twice")
+        wait_until(has_gone_on, DEADLINE_SECONDS, "each stream has ended and gone on")
         page.wait_for_function(f"seen.every(list => list.length >= {len(appended)})")
         assert page.evaluate("seen") == [appended] * 8
         browser.close()

@@ -25,6 +25,8 @@
 local config = require("pushgate.config")
 local connections = require("pushgate.connections")
 local frames = require("pushgate.sse.frames")
+local generation = require("pushgate.generation")
+local places = require("pushgate.places")
 local subscribe = require("pushgate.subscribe")
 
 local json = require("cjson.safe")
@@ -44,6 +46,21 @@ local ENDED = "ended"
 
 local _M = {}
 local mt = { __index = _M }
+
+function _M.load()
+    places.pause()
+end
+
+function _M.start()
+    places.pause()
+    places.start()
+end
+
+-- Phase: access of the locations that publish.
+function _M.before_publishing()
+    places.wait()
+    generation.check()
+end
 
 -- Lets a subscriber of subscribe.prepare() in: the module takes the request over.
 function _M.admit(subscriber)

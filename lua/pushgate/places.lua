@@ -1,0 +1,112 @@
+-- The push-stream module's table of workers: kept right, and read.
+--
+-- The module (0.6.0, read in its source) keeps the pid of each worker in shared memory, and a
+-- worker takes its own back when it ends. One that is killed or crashes while it ends, after a
+-- reload, does not, and nobody takes its place at once. At the next reload the module closes the
+-- channel it has just made for the new worker of that place, which then ends with "fatal code 2"
+-- and is not started again: each reload costs a worker, until none is left (seen). Such places are
+-- freed here.
+--
+-- When it publishes, the module reads a channel's workers without a lock. Workers that begin, and
+-- those that are told of a reload, take entries out of there and free them: a publisher in that
+-- moment crashes (seen, once in several hundred reloads under load). So nobody publishes from
+-- before a reload or a new worker changes anything (pause()) until the table names no more workers
+-- than there are, which says that the old ones are through.
+--
+-- Phases: start() init_worker, pause() init and init_worker, wait() access.
+
+local ffi = require("ffi")
+
+local state = ngx.shared.pushgate_state
+
+ffi.cdef([[
+typedef struct { int pid[1024]; } pushgate_places_t;
+typedef struct { pushgate_places_t *data; } pushgate_places_zone_t;
+extern pushgate_places_zone_t *ngx_http_push_stream_global_shm_zone;
+int kill(int pid, int signal);
+int poll(void *polls, unsigned long count, int timeout);
+]])
+
+local C = ffi.C
+
+-- Longer than a worker takes to begin; and what a publisher that is at it needs to finish.
+local PAUSE_SECONDS = 0.5
+local FINISH_MS = 50
+-- Then it publishes all the same: a worker may have been stopped.
+local WAIT_SECONDS = 3
+local TRY_SECONDS = 0.01
+local LOOK_SECONDS = 1
+local PLACES = 1024
+local ESRCH = 3
+
+local _M = {}
+
+-- By place, the pid that was not alive at the last look. A worker that takes the place of one that
+-- died does so within milliseconds: what is there at two looks is nobody's.
+local suspects = {}
+
+local function is_alive(pid)
+    return C.kill(pid, 0) == 0 or ffi.errno() ~= ESRCH
+end
+
+local function look(premature)
+    if premature then
+        return
+    end
+    local places = C.ngx_http_push_stream_global_shm_zone.data
+    for place = 0, PLACES - 1 do
+        local pid = places.pid[place]
+        if pid <= 0 or is_alive(pid) then
+            suspects[place] = nil
+        elseif suspects[place] ~= pid then
+            suspects[place] = pid
+        else
+            places.pid[place] = -1
+            suspects[place] = nil
+            ngx.log(ngx.WARN, "freed the engine's place of worker ", pid, ", which is gone")
+        end
+    end
+end
+
+-- Has everybody publish nothing for a moment, and returns when nobody does. Blocks.
+function _M.pause()
+    state:set("places:pause", true, PAUSE_SECONDS)
+    C.poll(nil, 0, FINISH_MS)
+end
+
+local function count()
+    local places = C.ngx_http_push_stream_global_shm_zone.data
+    local found = 0
+    for place = 0, PLACES - 1 do
+        if places.pid[place] > 0 then
+            found = found + 1
+        end
+    end
+    return found
+end
+
+-- Whether nothing was going on when this worker last looked.
+local is_calm = false
+
+-- Returns when workers have begun and ended, so that publishing is safe.
+function _M.wait()
+    if state:get("places:pause") then
+        is_calm = false
+    elseif is_calm then
+        return
+    end
+    local until_time = ngx.now() + WAIT_SECONDS
+    while state:get("places:pause") or (count() > ngx.worker.count() and ngx.now() < until_time) do
+        ngx.sleep(TRY_SECONDS)
+    end
+    is_calm = true
+end
+
+function _M.start()
+    local ok, err = ngx.timer.every(LOOK_SECONDS, look)
+    if not ok then
+        ngx.log(ngx.ERR, "could not start looking after the engine's places: ", err)
+    end
+end
+
+return _M
