@@ -35,7 +35,7 @@ __all__ = ["site"]
 SEED = int(os.environ.get("PUSHGATE_RACE_SEED", "20141"))
 KILLS = 30
 KEYS = 10
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 150
 STOP_SECONDS = 12
 """A worker gives up what it waits for after 9.5 s."""
 
