@@ -18,7 +18,7 @@ from stack.platform import REPOSITORY
 from stack.process import wait_until
 from tests.end_to_end.conftest import System
 
-pytestmark = pytest.mark.whole_system
+pytestmark = [pytest.mark.whole_system, pytest.mark.long]
 
 Start = Callable[..., "StartedLoad"]
 

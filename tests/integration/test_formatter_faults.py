@@ -29,7 +29,7 @@ from tests.integration.formatter_site import (
 )
 from tests.integration.hasty_formatter import HASTY
 
-pytestmark = pytest.mark.real_redis
+pytestmark = [pytest.mark.real_redis, pytest.mark.long]
 __all__ = ["site"]
 
 SEED = int(os.environ.get("PUSHGATE_RACE_SEED", "20141"))

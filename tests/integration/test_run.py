@@ -14,7 +14,7 @@ from stack.platform import REPOSITORY
 from stack.process import wait_until
 from tests.started_run import STAND_INS, StartedRun
 
-pytestmark = pytest.mark.real_redis
+pytestmark = [pytest.mark.real_redis, pytest.mark.long]
 
 Start = Callable[..., StartedRun]
 
