@@ -8,18 +8,16 @@
 -- for again. What lies behind the cursor it gets when it resumes. A frame of two of the stream's
 -- channels counts twice on both sides.
 --
--- While a stream rests (at a ping), what the engine had taken at the ping before must have come
--- too. A stream that lacks something then ends, and the client resumes.
+-- A last frame that never came is behind the cursor, and in no book: misses.lua ends such a stream.
 --
 -- More may come than is owed: what was under way when the stream began, and what a new tail hands
 -- over again; subscribers drop those. When numbers were thrown out of `recent` for want of
 -- memory, the stream is `unaudited`.
 --
--- Phases: begin(), again(), at_ping() wherever the engine sends from; finish() log.
+-- Phases: begin(), again() wherever the engine sends from; finish() log.
 
 local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
-local position = require("pushgate.position")
 local recent = require("pushgate.recent")
 
 local is_after = cursor.is_after
@@ -130,9 +128,8 @@ function _M.finish(subscriber)
     if not numbers or recent.evictions() ~= subscriber.evictions then
         return unaudited(subscriber)
     end
-    local missing = subscriber.missing or 0
     if subscriber.passed == 0 then
-        return book(missing, 0)
+        return book(0, 0)
     end
     local owed, met = owed_before(subscriber, subscriber.ms, subscriber.seq)
     if not owed then
@@ -149,50 +146,7 @@ function _M.finish(subscriber)
         ngx.log(ngx.ERR, "a stream of ", table.concat(subscriber.names, " "), " lacked ",
             owed - came, " frames before ", ("%.0f-%.0f"):format(subscriber.ms, subscriber.seq))
     end
-    book(owed + missing, came)
-end
-
--- The stream rests. Returns whether it lacks what it should have.
-function _M.at_ping(subscriber)
-    local numbers = subscriber.numbers
-    if not numbers then
-        return false
-    end
-    local came, owed = all_that_came(subscriber), 0
-    for i, name in ipairs(subscriber.names) do
-        local number, stamp = recent.count(name)
-        if stamp ~= subscriber.stamps[i] then
-            _M.give_up(subscriber)
-            return false
-        end
-        owed = owed + number - numbers[i]
-    end
-    local taken = subscriber.owed_up_to
-    if owed <= came then
-        subscriber.owed_up_to = nil
-        return false
-    end
-    subscriber.owed_up_to = position.done()
-    if subscriber.owed_up_to.text ~= position.now().text then
-        -- The tail is in the midst of handing over.
-        return false
-    end
-    -- What had been taken at the ping before is not under way any more.
-    if not taken or taken.epoch ~= subscriber.epoch
-        or is_after(subscriber.ms, subscriber.seq, taken.ms, taken.seq)
-    then
-        return false
-    end
-    if recent.evictions() ~= subscriber.evictions then
-        _M.give_up(subscriber)
-        return false
-    end
-    owed = owed_before(subscriber, taken.ms, taken.seq + 1)
-    if not owed or owed <= came then
-        return false
-    end
-    subscriber.missing = owed - came
-    return true
+    book(owed, came)
 end
 
 return _M

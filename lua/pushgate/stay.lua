@@ -47,6 +47,9 @@ function _M.reason_to_leave(subscriber)
         return "age"
     end
     if misses.has_missed(subscriber) then
+        ngx.log(ngx.ERR, "a stream of ", table.concat(subscriber.names, " "),
+            " lacks a frame behind ", ("%.0f-%.0f"):format(subscriber.ms, subscriber.seq),
+            "; it resumes")
         return "missed"
     end
     return nil

@@ -349,12 +349,6 @@ local function comment(subscriber, block)
         return leave(subscriber, reason)
     end
     if block == frames.PING then
-        if audit.at_ping(subscriber) then
-            ngx.log(ngx.ERR, "a stream of ", concat(subscriber.names, " "), " lacks ",
-                subscriber.missing, " frames at ", subscriber.ms, "-", subscriber.seq,
-                "; it resumes")
-            return leave(subscriber, "short")
-        end
         return ping(subscriber)
     end
     if block == frames.RESUME then

@@ -5,7 +5,7 @@ local stand_ins = require("stand_ins")
 local EPOCH = "00000000"
 
 describe("the audit", function()
-    local audit, counters, cursor, position, recent, subscriber
+    local audit, counters, cursor, recent, subscriber
 
     local function at(seq)
         return cursor.of_entry(EPOCH, "1-" .. seq)
@@ -46,8 +46,6 @@ describe("the audit", function()
 
     before_each(function()
         stand_ins.begin({ "counters", "audit", "recent" })
-        position = { done = function() return at(0) end, now = function() return at(0) end }
-        package.loaded["pushgate.position"] = position
         cursor = require("pushgate.cursor")
         recent = require("pushgate.recent")
         counters = require("pushgate.counters")
@@ -55,7 +53,6 @@ describe("the audit", function()
     end)
 
     teardown(function()
-        package.loaded["pushgate.position"] = nil
     end)
 
     it("finds nothing amiss in a stream that got everything", function()
@@ -137,28 +134,5 @@ describe("the audit", function()
         begin(0, 0, "a")
         audit.give_up(subscriber)
         assert.same({ 0, 0, 0, 1 }, books())
-    end)
-
-    it("finds at the second ping that the last frame never came", function()
-        begin(0, 0, "a")
-        note(1, "a")
-        position.done = function() return at(1) end
-        position.now = position.done
-        assert.is_false(audit.at_ping(subscriber))
-        assert.is_true(audit.at_ping(subscriber))
-        assert.same({ 1, 0, 1, 0 }, books())
-    end)
-
-    it("waits at a ping for what is under way", function()
-        begin(0, 0, "a")
-        note(1, "a")
-        assert.is_false(audit.at_ping(subscriber))
-        assert.is_false(audit.at_ping(subscriber))
-        come(1)
-        position.done = function() return at(1) end
-        position.now = position.done
-        for _ = 1, 3 do
-            assert.is_false(audit.at_ping(subscriber))
-        end
     end)
 end)
