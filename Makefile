@@ -4,6 +4,9 @@
 
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
+# The tests mostly wait, so three processes suit two cores. A file's tests stay together.
+TEST_PROCESSES ?= 3
+PYTEST := $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup setup-test setup-bench run status manage test test-fast lint load bench test-images
@@ -30,11 +33,11 @@ status:  ## each part, its pid and its state
 manage: setup  ## a command of the running site: make manage do=createsuperuser
 	@exec $(PYTHON) -m stack.manage $(or $(do),help)
 
-test: setup-test lint  ## install what the tests need and run every test
-	@exec $(PYTHON) -m pytest
+test: setup-test lint  ## install what the tests need and run every test (TEST_PROCESSES=3)
+	@exec $(PYTEST)
 
 test-fast: setup-test  ## the tests without gateway, database and browser; under a minute
-	@exec $(PYTHON) -m pytest tests/unit tests/queue tests/lua tests/architecture
+	@exec $(PYTEST) tests/unit tests/queue tests/lua tests/architecture
 
 lint: setup-test  ## style, types, import rules
 	@$(PYTHON) -m ruff check .

@@ -13,9 +13,16 @@ from stack.process import free_port
 from stack.redis_server import RedisServer
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the tests (`make test`), has them begin with the long files, so that
+    at the end none of them works alone; the order stays random otherwise."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A real Redis for the whole run, on a port of its own."""
+    """A real Redis for all tests of this process, on a port of its own."""
     directory: Path = tmp_path_factory.mktemp("redis")
     server = RedisServer(Platform.find(), directory, free_port())
     server.start()

@@ -51,7 +51,7 @@ class StartedRun:
         """All it has printed until now."""
         return self._words.read_text()
 
-    def wait_until_ready(self, deadline_seconds: float = 30) -> None:
+    def wait_until_ready(self, deadline_seconds: float = 90) -> None:
         """Wait for the line `ready`."""
         wait_until(
             lambda: "ready http" in self.said or self.child.poll() is not None,
@@ -83,11 +83,11 @@ class StartedRun:
 
     def wait_until_gone(self) -> None:
         """Wait until no process of it is left."""
-        wait_until(lambda: not self.processes(), 30, "no process of the run is left")
+        wait_until(lambda: not self.processes(), 60, "no process of the run is left")
 
     def end(self) -> None:
         """Kill whatever is left."""
         for pid in self.processes():
             if pid != os.getpid():
                 os.kill(pid, signal.SIGKILL)
-        self.child.wait(10)
+        self.child.wait(60)

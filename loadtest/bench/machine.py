@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
+
+import psutil
 
 from stack.errors import StackError
 from stack.platform import Platform, debian_release
@@ -27,6 +30,15 @@ def machine_facts() -> str:
             ),
         ]
     )
+
+
+def kept_busy_by_others(seconds: float = 1.0) -> str:
+    """Return a sentence on who else is at work: times on the wall hold on an idle machine alone."""
+    psutil.cpu_percent()
+    time.sleep(seconds)
+    cores = os.cpu_count() or 1
+    busy = psutil.cpu_percent() / 100 * cores
+    return f"Before it began, {busy:.1f} of {cores} cores were busy with something else."
 
 
 def _processor() -> str:

@@ -19,7 +19,7 @@ from stack.process import wait_until
 from tests.end_to_end.scripted_gateway import ScriptedGateway
 from tests.started_run import StartedRun
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_OPTIONS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -122,7 +122,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     state: Path = tmp_path_factory.mktemp("run") / "state"
     run = StartedRun(state, command=(sys.executable, "-m", "stack.run"))
     try:
-        run.wait_until_ready(90)
+        run.wait_until_ready(150)
         yield System(run)
         run.child.terminate()
         assert run.child.wait(60) == 0, run.said

@@ -13,7 +13,7 @@ from stack.process import wait_until
 from tests.end_to_end.conftest import DEADLINE_SECONDS, until
 from tests.end_to_end.scripted_gateway import ScriptedGateway, Stream, cursor
 
-pytestmark = pytest.mark.real_browser
+pytestmark = [pytest.mark.real_browser, pytest.mark.long]
 
 NEW_EPOCH = "89abcdef"
 

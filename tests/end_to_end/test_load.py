@@ -18,7 +18,7 @@ from stack.platform import REPOSITORY
 from stack.process import wait_until
 from tests.end_to_end.conftest import System
 
-pytestmark = pytest.mark.whole_system
+pytestmark = [pytest.mark.whole_system, pytest.mark.long]
 
 Start = Callable[..., "StartedLoad"]
 
@@ -60,7 +60,7 @@ def start(system: System, tmp_path: Path) -> Iterator[Start]:
     yield _start
     for load in loads:
         load.child.kill()
-        load.child.wait(10)
+        load.child.wait(60)
 
 
 def test_forty_readers_get_every_frame_once_and_in_order(start: Start) -> None:
@@ -96,7 +96,7 @@ def test_a_site_that_does_not_answer_is_one_sentence(start: Start, system: Syste
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,6 +142,15 @@ class LogWriter:
             return answer.status == 200 and place(at) >= place(cursor)
 
         wait_until(is_past, DEADLINE_SECONDS, f"the gateway is past {cursor}")
+
+    def wait_until_on_disk(self) -> None:
+        """Returns when a killed Redis would come back with all that this client wrote.
+
+        While the disk is slow, Redis answers before it has even written to the file.
+        """
+        ask: Any = self.client.execute_command
+        synced = ask("WAITAOF", 1, 0, int(DEADLINE_SECONDS * 1000))
+        assert synced[0] == 1
 
     def epoch(self) -> str:
         """The log's epoch."""

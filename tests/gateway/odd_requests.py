@@ -43,7 +43,10 @@ METHODS = (
 )
 VERSIONS = (b" HTTP/1.0", b"", b" HTTP/2.0", b" HTTP/9.9", b" HTTP/1.10", b" HTTP/1.", b" http/1.1")
 PUBLIC = (b"/sub/",)
-PRIVATE = (b"/pub?id=", b"/pub?id=", b"/pub?id=", b"/channels-stats?id=", b"/readyz?", b"/healthz?")
+PRIVATE = (
+    *[b"/pub?id="] * 6,
+    *(b"/channels-stats?id=", b"/channels-stats?id=", b"/readyz?", b"/healthz?", b"/metrics?"),
+)
 ODD_PATHS = (
     *(b"/sub", b"//sub/", b"/%73ub/", b"/sub/../sub/", b"http://x/sub/", b"sub/", b"/sub/?"),
     *(b"/pub?x=1&id=", b"/pub/", b"/frames?id=", b"/all?id=", b"/statistics?id=", b"/metrics?"),

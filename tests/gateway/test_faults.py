@@ -93,6 +93,7 @@ def test_a_redis_away_and_back_costs_latency_alone(own_gateway: OwnGateway) -> N
     cursor = log.append("thread:1", n=1)
     subscriber.wait_for(2)
     log.wait_until_followed()
+    log.wait_until_on_disk()
     server.kill()
     wait_until(
         lambda: own_gateway.gateway.private("GET", "/readyz").status == 503,

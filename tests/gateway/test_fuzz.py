@@ -4,6 +4,7 @@ into an answer's head or a frame, and the gateway serves as before.
 `FUZZ_REQUESTS=200000 pytest tests/gateway/test_fuzz.py` looks longer; `FUZZ_SEED` begins elsewhere.
 """
 
+import json
 import os
 import socket
 import time
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -36,10 +38,21 @@ pytestmark = [
 
 
 @pytest.fixture
-def guarded(own_gateway: OwnGateway, signer: Signer) -> Iterator[OwnGateway]:
-    """A gateway of the test's own that takes tokens and has a site."""
+def access_log(tmp_path: Path) -> Path:
+    """Where the gateway notes each request."""
+    return tmp_path / "access.log"
+
+
+@pytest.fixture
+def guarded(own_gateway: OwnGateway, signer: Signer, access_log: Path) -> Iterator[OwnGateway]:
+    """A gateway of the test's own that takes tokens, has a site, and notes each request."""
     own_gateway.gateway.stop()
-    settings = replace(own_gateway.gateway.settings, token_keys=signer.path, origins=(ORIGIN,))
+    settings = replace(
+        own_gateway.gateway.settings,
+        token_keys=signer.path,
+        origins=(ORIGIN,),
+        more={**own_gateway.gateway.settings.more, "PUSHGATE_ACCESS_LOG": str(access_log)},
+    )
     gateway = Gateway(Platform.find(), own_gateway.gateway.directory, settings)
     gateway.start()
     try:
@@ -105,8 +118,16 @@ def name_the_culprit(
             return
 
 
+def check_access_log(access_log: Path, answers: int) -> None:
+    """Fails unless each line is one object with the fields of all others."""
+    lines = access_log.read_text("utf-8", "replace").split("\n")[:-1]
+    assert len(lines) > 0.9 * answers
+    fields = {tuple(json.loads(line)) for line in lines}
+    assert len(fields) == 1, fields
+
+
 def test_no_request_breaks_the_gateway_or_gets_into_an_answer_or_a_frame(
-    guarded: OwnGateway, scrutiny: Scrutiny, signer: Signer
+    guarded: OwnGateway, scrutiny: Scrutiny, signer: Signer, access_log: Path
 ) -> None:
     token = signer.token("1", ["user:1", "team:*"], exp=int(time.time()) + 40_000).encode()
     statuses: Counter[int] = Counter()
@@ -137,5 +158,6 @@ def test_no_request_breaks_the_gateway_or_gets_into_an_answer_or_a_frame(
     nothing_breaks()
     print(f"seed {SEED}: {requests} requests, answers {dict(sorted(statuses.items()))}")
     scrutiny.check_that_nothing_is_held()
+    check_access_log(access_log, sum(statuses.values()))
     assert requests >= 0.9 * REQUESTS
     assert {200, 204, 400, 401, 403, 404, 405, 413, 414, 431} <= set(statuses)

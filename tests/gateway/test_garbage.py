@@ -115,6 +115,7 @@ def test_a_history_of_another_type_is_a_reset_until_it_is_mended(
 ) -> None:
     first = log.append(channel, n=1)
     log.append(channel, n=2)
+    log.wait_until_followed()
     log.client.rename(log.keys.channel(channel), log.keys.channel(channel) + "-kept")
     log.client.rpush(log.keys.channel(channel), "garbage")
     assert '"history"' in subscribe(channel, cursor=first).wait_for(1)[0].data

@@ -47,3 +47,30 @@ def test_a_long_history_comes_in_parts_without_a_gap(
             connects += 1
     assert connects > 1
     assert subscriber.numbers() == list(range(150))
+
+
+def test_a_subscriber_that_drops_after_each_frame_misses_none(
+    subscribe: Subscribe, log: LogWriter, channel: str
+) -> None:
+    subscriber = subscribe(channel)
+    for n in range(15):
+        log.append(channel, n=n)
+        subscriber.wait_for(n + 1)
+        subscriber.client.close()
+        subscriber.connect()
+    assert subscriber.numbers() == list(range(15))
+
+
+def test_what_came_while_nobody_was_connected_comes_first(
+    subscribe: Subscribe, log: LogWriter, channel: str
+) -> None:
+    subscriber = subscribe(channel)
+    log.append(channel, n=0)
+    subscriber.wait_for(1)
+    subscriber.client.close()
+    for n in range(1, 200):
+        log.append(channel, n=n)
+    subscriber.connect()
+    log.append(channel, n=200)
+    subscriber.wait_for(201)
+    assert subscriber.numbers() == list(range(201))

@@ -47,3 +47,31 @@ def test_a_channel_named_twice_is_one_subscription(
         log.append(channel, n=n)
     subscriber.wait_for(3)
     assert subscriber.numbers() == [0, 1, 2]
+
+
+def test_one_cursor_resumes_all_channels(
+    subscribe: Subscribe, log: LogWriter, channel: str
+) -> None:
+    """Also those that it is no entry of."""
+    channels = [f"{channel}.{i}" for i in range(4)]
+    subscriber = subscribe(channels)
+    for n in range(8):
+        log.append(channels[n % 4], n=n)
+    subscriber.wait_for(5)
+    del subscriber.events[5:]
+    cursor = subscriber.events[4].id
+    subscriber.client.close()
+    again = subscribe([*reversed(channels)], cursor=cursor)
+    again.wait_for(3)
+    assert subscriber.numbers() + again.numbers() == list(range(8))
+
+
+def test_a_connection_takes_sixteen_channels(
+    subscribe: Subscribe, log: LogWriter, channel: str
+) -> None:
+    channels = [f"{channel}.{i}" for i in range(16)]
+    subscriber = subscribe(channels)
+    for n, name in enumerate(channels):
+        log.append(name, n=n)
+    subscriber.wait_for(16)
+    assert subscriber.numbers() == list(range(16))

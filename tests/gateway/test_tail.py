@@ -86,6 +86,7 @@ def test_a_redis_that_dies_again_and_again_costs_no_frame(own_gateway: OwnGatewa
     client = PollingClient(own_gateway.gateway, "thread:1", log.now())
     polled: list[int] = []
     for n in range(4):
+        log.wait_until_on_disk()
         server.kill()
         server.start()
         log.append("thread:1", n=n)
@@ -138,6 +139,7 @@ def test_a_log_whose_last_entry_was_deleted_has_lost_nothing(own_gateway: OwnGat
     subscriber.wait_for(2)
     log.wait_until_followed()
     log.client.xdel(log.keys.log, last.partition(".")[2])
+    log.wait_until_on_disk()
     own_gateway.redis_server.kill()
     own_gateway.redis_server.start()
     log.append("thread:1", n=3)

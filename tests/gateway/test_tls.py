@@ -15,6 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 from stack.gateway import Gateway
 from stack.process import wait_until
 from tests.gateway.conftest import DEADLINE_SECONDS, GatewayWith, LogWriter
+from tests.gateway.wire import exchange, the_answer
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway]
 
@@ -111,6 +112,13 @@ def test_an_old_tls_is_refused(secure: Gateway) -> None:
         pytest.raises(ssl.SSLError),
     ):
         context.wrap_socket(plain)
+
+
+def test_plain_http_is_told_to_use_https(secure: Gateway) -> None:
+    answer = the_answer(exchange(secure, b"GET /sub/thread:1 HTTP/1.1\r\nHost: gateway\r\n\r\n"))
+    assert answer.status == 400
+    assert answer.header("content-type") == "text/plain; charset=utf-8"
+    assert answer.body == b"this port speaks TLS; use https\n"
 
 
 @pytest.mark.real_browser

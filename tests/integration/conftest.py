@@ -38,7 +38,7 @@ class OneDatabaseRouter:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A real PostgreSQL for the whole run."""
+    """A real PostgreSQL for all tests of this process."""
     server = PostgresServer()
     try:
         server.start()

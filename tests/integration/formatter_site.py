@@ -29,7 +29,7 @@ from stack.process import Process, wait_until
 from stack.redis_server import RedisServer
 
 PARTITIONS = 4
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 
 _NUMBER = re.compile(rb'"number":(-?[0-9]+)')
 

@@ -240,11 +240,21 @@ class PoisonFramesPipeline(Pipeline):
 class HeavyPoisonPipeline(Pipeline):
     """Does it in the pool."""
 
-    @cpu_heavy(seconds=0.5)
+    @cpu_heavy(seconds=25.0)
     def transform(self, event: Event) -> Event:
         if "poison" in event.data:
             return cast(Event, poison(event))
         return super().transform(event)
+
+
+class ImpatientHeavyPipeline(Pipeline):
+    """Does it in the pool, in a short time."""
+
+    @cpu_heavy(seconds=1.0)
+    def transform(self, event: Event) -> Event:
+        if "poison" in event.data:
+            return cast(Event, poison(event))
+        return event
 
 
 class GatheringPoisonPipeline(PoisonPipeline):
@@ -328,6 +338,7 @@ pipelines = {
     "stage.": PoisonPipeline,
     "frames.": PoisonFramesPipeline,
     "heavy.": HeavyPoisonPipeline,
+    "impatient_heavy.": ImpatientHeavyPipeline,
     "group.": GatheringPoisonPipeline,
     "gather.": PoisonGatherPipeline,
     "joins.": PoisonJoinsPipeline,

@@ -22,7 +22,7 @@ from loadtest.bench.own_queue import OwnQueue, own_queue
 from loadtest.errors import LoadTestError
 from pushgate import RedisLog
 
-pytestmark = pytest.mark.real_redis
+pytestmark = [pytest.mark.real_redis, pytest.mark.long]
 
 
 @pytest.fixture

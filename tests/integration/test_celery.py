@@ -93,10 +93,10 @@ def test_beat_in_a_real_worker_moves_and_purges(
     worker.start()
     try:
         say("one")
-        wait_until(lambda: read_ledger(client, keys).accepted == 1, 30, "it was relayed")
+        wait_until(lambda: read_ledger(client, keys).accepted == 1, 60, "it was relayed")
         say("two")
-        wait_until(lambda: read_ledger(client, keys).accepted == 2, 30, "so was the next")
-        wait_until(lambda: "purge_outbox" in worker.log.read_text(), 30, "the purge has run")
+        wait_until(lambda: read_ledger(client, keys).accepted == 2, 60, "so was the next")
+        wait_until(lambda: "purge_outbox" in worker.log.read_text(), 60, "the purge has run")
     finally:
         worker.stop()
 

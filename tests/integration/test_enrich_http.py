@@ -20,7 +20,7 @@ from pushgate import Event
 from stack.platform import REPOSITORY
 from tests.integration.scripted_api import Request, ScriptedApi
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 AT_ONCE = ApiLimits(wait_seconds=0.0)
 QUICK = ApiLimits(seconds=0.2, wait_seconds=0.0, cache_seconds=0.0)
 PATIENT = ApiLimits(seconds=DEADLINE_SECONDS, wait_seconds=0.0)

@@ -7,6 +7,8 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from pushgate import (
     Control,
     Event,
@@ -23,6 +25,7 @@ from tests.integration.formatter_site import (
     site,
 )
 
+pytestmark = [pytest.mark.real_redis, pytest.mark.long]
 __all__ = ["site"]
 
 

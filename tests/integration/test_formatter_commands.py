@@ -22,7 +22,7 @@ from stack.process import Process, free_port, wait_until
 from stack.redis_server import RedisServer
 
 PARTITIONS = 4
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 PIPELINES = ("--pipelines", "tests.integration.formatter_pipelines")
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -19,7 +19,7 @@ from stack.process import Process, wait_until
 from stack.redis_server import RedisServer
 from tests.integration.scripted_api import ScriptedApi
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 PARTITIONS = 4
 
 

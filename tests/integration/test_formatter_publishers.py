@@ -16,7 +16,7 @@ from stack.process import Process, wait_until
 from stack.redis_server import RedisServer
 from tests.consumer import Consumer
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 
 
 @pytest.fixture

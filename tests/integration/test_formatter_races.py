@@ -26,7 +26,7 @@ SEED = int(os.environ.get("PUSHGATE_RACE_SEED", "20141"))
 
 HAND_OVERS = 2_000
 STEPS = 5_000
-DEADLINE_SECONDS = 110
+DEADLINE_SECONDS = 200
 
 _NUMBERS = re.compile(rb'"numbers":\[([0-9,]*)\]')
 

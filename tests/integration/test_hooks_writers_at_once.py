@@ -64,7 +64,7 @@ def while_open(alias: str, first: Callable[[], object], second: Callable[[], obj
         first()
         thread = in_a_thread(second)
         if connections[alias].vendor == "postgresql":
-            wait_until(lambda: somebody_waits(alias), 20, "the second waits for the first")
+            wait_until(lambda: somebody_waits(alias), 60, "the second waits for the first")
     thread.join(20)
     assert not thread.is_alive()
 

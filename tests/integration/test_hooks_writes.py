@@ -722,7 +722,7 @@ class TestDisabled:
         with hooks_disabled():
             thread = threading.Thread(target=write)
             thread.start()
-            wait_until(done.is_set, 20, "the other thread has written")
+            wait_until(done.is_set, 60, "the other thread has written")
             thread.join()
         assert told(events) == [("created", "By another")]
 

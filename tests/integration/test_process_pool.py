@@ -12,7 +12,9 @@ from stack.process import Process, wait_until
 from tests.integration.under_gevent import under_gevent
 from tests.pool_work import is_gone
 
-DEADLINE_SECONDS = 60
+pytestmark = pytest.mark.long
+
+DEADLINE_SECONDS = 150
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,9 @@ from stack.process import Process, wait_until
 from stack.redis_server import RedisServer
 from tests.consumer import Answer, Consumer, Received
 
-DEADLINE_SECONDS = 30
+pytestmark = [pytest.mark.real_redis, pytest.mark.long]
+
+DEADLINE_SECONDS = 90
 SECRET = "whsec_" + "A" * 43 + "="
 
 

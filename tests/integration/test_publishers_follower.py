@@ -29,7 +29,7 @@ from pushgate.publisher_control import PublisherControl, PublisherState
 from tests.consumer import Answer, Consumer, Received
 
 SECRET = {"SECRET": "whsec_" + "A" * 43 + "="}
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 
 
 class Feed:

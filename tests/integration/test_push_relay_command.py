@@ -67,7 +67,7 @@ def test_it_ends_with_status_0_when_asked(
 ):
     relay = start_relay()
     say("one")
-    wait_until(lambda: accepted() == 1, 30, "the comment was relayed")
+    wait_until(lambda: accepted() == 1, 60, "the comment was relayed")
     assert relay.stop() == 0
     client, keys = connect(push_settings["REDIS_URL"]), Keys(push_settings["NAMESPACE"])
     assert not client.exists(keys.lease("relay")), "the next one need not wait for the lease's end"
@@ -78,18 +78,18 @@ def test_another_takes_over_from_one_that_was_killed(
 ):
     leader = start_relay()
     say("one")
-    wait_until(lambda: accepted() == 1, 30, "the comment was relayed")
+    wait_until(lambda: accepted() == 1, 60, "the comment was relayed")
     start_relay()
     leader.kill()
     say("two")
-    wait_until(lambda: accepted() == 2, 30, "the standby has taken over")
+    wait_until(lambda: accepted() == 2, 60, "the standby has taken over")
 
 
 def test_once_moves_what_is_there_and_ends(start_relay: StartRelay, accepted: Callable[[], int]):
     say("one")
     say("two")
     relay = start_relay("--once")
-    wait_until(lambda: not relay.running, 30, "push_relay --once has ended")
+    wait_until(lambda: not relay.running, 60, "push_relay --once has ended")
     assert relay.stop() == 0
     assert "Moved 2 rows." in relay.log.read_text()
     assert accepted() == 2

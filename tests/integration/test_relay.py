@@ -160,10 +160,10 @@ class OpenTransaction:
             with transaction.atomic(using=alias):
                 act()
                 acted.set()
-                assert self._may_end.wait(20)
+                assert self._may_end.wait(60)
 
         self._thread = in_a_thread(run)
-        assert acted.wait(20)
+        assert acted.wait(60)
 
     def end(self) -> None:
         """Commit it, or roll it back if `act` asked for that."""
@@ -232,11 +232,11 @@ class TestSlowTransactions:
             with transaction.atomic(using=site.alias):
                 Thread.objects.create(title="gives the transaction its id")
                 begun.set()
-                assert may_write.wait(20)
+                assert may_write.wait(60)
                 edit(comment.pk, "last")
 
         writer = in_a_thread(begin_then_write)
-        assert begun.wait(20)
+        assert begun.wait(60)
         edit(comment.pk, "between")
         may_write.set()
         writer.join(20)
@@ -266,7 +266,7 @@ def test_writers_at_the_same_time_lose_and_repeat_nothing(site: Site):
         writers = [in_a_thread(partial(write, name)) for name in "abcd"]
         for writer in writers:
             writer.join(60)
-        wait_until(lambda: len(site.texts()) >= 100, 20, "all comments are on the queue")
+        wait_until(lambda: len(site.texts()) >= 100, 60, "all comments are on the queue")
     finally:
         stop.set()
         mover.join(20)
@@ -296,9 +296,9 @@ def test_a_commit_wakes_a_waiting_relay(site: Site):
     stop = threading.Event()
     mover = in_a_thread(lambda: relay.run(stop))
     try:
-        assert asleep.wait(20)
+        assert asleep.wait(60)
         Comment.objects.create(thread=thread, author="Ada", text="wake up")
-        wait_until(site.texts, 20, "the comment is on the queue")
+        wait_until(site.texts, 60, "the comment is on the queue")
         assert waited[0] is not None, "the relay looked by itself; nobody woke it"
     finally:
         stop.set()
@@ -513,7 +513,7 @@ def test_an_unreachable_redis_is_logged_once_and_rows_arrive_when_it_is_back(
     relay, stop = site.relay(), threading.Event()
     mover = in_a_thread(lambda: relay.run(stop))
     try:
-        wait_until(site.texts, 20, "the comment is on the queue")
+        wait_until(site.texts, 60, "the comment is on the queue")
     finally:
         stop.set()
         mover.join(20)

@@ -14,7 +14,7 @@ from stack.platform import REPOSITORY
 from stack.process import wait_until
 from tests.started_run import STAND_INS, StartedRun
 
-pytestmark = pytest.mark.real_redis
+pytestmark = [pytest.mark.real_redis, pytest.mark.long]
 
 Start = Callable[..., StartedRun]
 
@@ -40,7 +40,7 @@ def test_a_signal_stops_every_part_and_leaves_no_process(start: Start, number: i
 
     run.child.send_signal(number)
 
-    assert run.child.wait(30) == 0, run.said
+    assert run.child.wait(60) == 0, run.said
     assert run.processes() == set()
     assert list(run.state_dir.glob("*.pid")) == []
 
@@ -54,7 +54,7 @@ def test_a_signal_to_make_alone_stops_every_part(start: Start, tmp_path: Path, n
 
     run.child.send_signal(number)
 
-    run.child.wait(30)
+    run.child.wait(60)
     run.wait_until_gone()
 
 
@@ -96,7 +96,7 @@ def test_the_next_run_finds_the_data_of_the_last(start: Start) -> None:
     first = start()
     first.wait_until_ready()
     first.child.terminate()
-    first.child.wait(30)
+    first.child.wait(60)
 
     second = start()
 
@@ -111,7 +111,7 @@ def test_two_runs_with_their_own_folders_and_ports_go_side_by_side(start: Start)
 
     one.child.terminate()
 
-    assert one.child.wait(30) == 0
+    assert one.child.wait(60) == 0
     assert page_is_served(f"http://127.0.0.1:{other.site_port}/")
 
 

@@ -37,7 +37,7 @@ def refuse(state_dir: Path, environment: Mapping[str, str]) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert ended.returncode == 1, ended
@@ -90,6 +90,6 @@ def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(tmp_pa
         assert f"another `make run` holds {tmp_path / 'state'}" in sentence
         assert first.processes() == before
         first.child.send_signal(signal.SIGTERM)
-        assert first.child.wait(30) == 0
+        assert first.child.wait(60) == 0
     finally:
         first.end()

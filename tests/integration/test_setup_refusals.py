@@ -73,7 +73,7 @@ class Checkout:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             user=user if os.geteuid() == 0 else None,
             check=False,
         )
@@ -188,7 +188,7 @@ def test_told_to_stop_it_ends_its_tool_and_leaves_nothing_half_made(checkout: Ch
         text=True,
     )
     tool = checkout.folder / "state/tool"
-    wait_until(tool.exists, 30, "the tool has been started")
+    wait_until(tool.exists, 60, "the tool has been started")
 
     setup.terminate()
 

@@ -59,7 +59,7 @@ QueueMaker = Callable[[], QueueUnderTest]
 
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A real Valkey for the whole run."""
+    """A real Valkey for all tests of this process."""
     server = RedisServer(
         Platform.find(),
         tmp_path_factory.mktemp("valkey"),
@@ -75,7 +75,7 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 @pytest.fixture(scope="session")
 def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    """A real Redis Cluster of three nodes for the whole run."""
+    """A real Redis Cluster of three nodes for all tests of this process."""
     ports: set[int] = set()
     while len(ports) < 2 * NODES:
         ports.add(free_port())

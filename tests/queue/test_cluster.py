@@ -65,7 +65,7 @@ def put_at_last(queue: RedisJobQueue, event: Event) -> None:
             return False
         return True
 
-    wait_until(is_put, 20, "the cluster takes events")
+    wait_until(is_put, 60, "the cluster takes events")
 
 
 def test_all_of_a_namespace_moves_and_is_followed(
@@ -115,7 +115,7 @@ def test_who_waits_while_the_namespace_moves_finds_what_comes(
     with redis_cluster.client_of(home) as node:
         waiter = threading.Thread(target=wait)
         waiter.start()
-        wait_until(lambda: node.info("clients")["blocked_clients"], 10, "somebody waits")
+        wait_until(lambda: node.info("clients")["blocked_clients"], 60, "somebody waits")
         redis_cluster.move(keys.log, to=(home + 1) % NODES)
         queue.put(event)
         waiter.join(10)
@@ -198,7 +198,7 @@ def test_formatters_work_while_the_namespace_moves(
             if number % 50 == 49:
                 redis_cluster.move(keys.log, to=(redis_cluster.node_of(keys.log) + 1) % NODES)
             put_at_last(queue, event)
-        wait_until(lambda: not read_ledger(client, keys).queued, 30, "all is published")
+        wait_until(lambda: not read_ledger(client, keys).queued, 60, "all is published")
         assert worker.stop() == 0
     finally:
         worker.stop()

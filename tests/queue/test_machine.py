@@ -10,6 +10,8 @@ from pushgate import scripts
 from tests.queue.conftest import QueueMaker, makers_of_queues
 from tests.queue.machine import QueueMachine
 
+pytestmark = pytest.mark.long
+
 # The same lives in every run: what fails here fails again.
 LIVES = settings(
     derandomize=True,

@@ -218,20 +218,24 @@ def test_idle_subscribers_are_judged_by_rate_memory_and_cpu():
         bytes_after=20 * 2**20 + 10_000 * 13 * 1024,
         idle_seconds=30.0,
         idle_cpu_seconds=0.6,
+        asleep_cpu_seconds=0.5,
         drops=0,
         of_workers=(6_000, 4_000),
     )
     assert (idle.per_second, idle.kilobytes) == (4_000, 13.0)
     assert idle.idle_share == pytest.approx(0.02)
-    judged = [row[-1] for row in idle_subscribers.table_of(idle).rows]
-    assert judged == ["met", "", "MISSED", "met", "met"]
+    judged = [row[-1] for row in idle_subscribers.table_of(idle, "").rows]
+    assert judged == ["met", "", "MISSED", "met", "", "met"]
 
 
 def test_frame_times_are_judged_where_the_gateways_part_ends_and_where_the_clients_does():
     times = frame_time.FrameTimes(
         100, Percentiles.of([100.0, 390.0]), Percentiles.of([100.0, 410.0]), 0.2, 0.1, wrong=0
     )
-    assert [row[-1] for row in frame_time.table_of(times, frames=40).rows] == ["met", "MISSED"]
+    assert [row[-1] for row in frame_time.table_of(times, frames=40, others="").rows] == [
+        "met",
+        "MISSED",
+    ]
 
 
 def test_a_resume_is_judged_by_its_end_its_exactness_and_redis():
@@ -243,7 +247,7 @@ def test_a_resume_is_judged_by_its_end_its_exactness_and_redis():
         "reset": replace(good, signals=1),
         "redis": replace(good, redis_cpu_seconds=3.0),
     }
-    judged = [row[-1] for row in resumption.table_of(found).rows]
+    judged = [row[-1] for row in resumption.table_of(found, "").rows]
     assert judged == ["met", "MISSED", "MISSED", "MISSED", "MISSED"]
 
 

@@ -139,7 +139,7 @@ def test_who_may_wait_passes_when_the_trial_has_succeeded() -> None:
     for thread in threads:
         thread.join(30)
     assert sorted(passed) == list(range(20))
-    wait_until(lambda: not circuit.is_open, 30, "the circuit is closed")
+    wait_until(lambda: not circuit.is_open, 60, "the circuit is closed")
 
 
 def test_who_waits_in_vain_is_told(circuit: Circuit, clock: Clock) -> None:

@@ -17,7 +17,7 @@ from formatter.seldom import SeldomWarning
 from pushgate import Event, MemoryJobQueue
 from stack.process import wait_until
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 
 
 class Clock:

@@ -24,6 +24,8 @@ from stack.process import wait_until
 from tests import pool_work
 from tests.pool_work import is_gone
 
+pytestmark = pytest.mark.long
+
 SECONDS = 60
 """Longer than any call here needs, on a machine with much else to do."""
 

@@ -35,7 +35,7 @@ def start_sleeper(process: Process, directory: Path) -> int:
     """Start it and return its child's pid."""
     process.start()
     file = directory / "child"
-    wait_until(lambda: file.exists() and file.read_text().strip(), 10, "the child is started")
+    wait_until(lambda: file.exists() and file.read_text().strip(), 60, "the child is started")
     return int(file.read_text())
 
 
@@ -44,7 +44,7 @@ def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
     child = start_sleeper(process, tmp_path)
 
     assert process.stop() == -signal.SIGTERM
-    wait_until(lambda: not lives(child), 10, "the child is gone")
+    wait_until(lambda: not lives(child), 60, "the child is gone")
     assert not process.running
 
 
@@ -119,7 +119,7 @@ def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
         assert lives(child)
         os.kill(parent.pid, signal.SIGKILL)
 
-    wait_until(lambda: not lives(child), 10, "the child is gone")
+    wait_until(lambda: not lives(child), 60, "the child is gone")
 
 
 def test_a_missed_deadline_says_what_was_awaited() -> None:

@@ -110,6 +110,10 @@ class Audience:
         """Let them connect; return when all processes are about to."""
         self._ask("begin", [0] * len(self.parts), _BEGIN_SECONDS)
 
+    def sleep(self) -> None:
+        """From now on, let a few bytes wake nobody: as if the clients were on other machines."""
+        self._ask("sleep", [0] * len(self.parts), _BEGIN_SECONDS)
+
     def wait_until_open(self, deadline_seconds: float = 60) -> None:
         """Return when all subscriptions stand."""
         self._ask("open", [part.targets.total() for part in self.parts], deadline_seconds)

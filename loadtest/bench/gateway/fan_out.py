@@ -13,7 +13,7 @@ from typing import Protocol
 from loadtest.bench.gateway.audience import Audience
 from loadtest.bench.gateway.other_fan_outs import BareLoop, PushStreamAlone
 from loadtest.bench.gateway.own_gateway import OwnGateway
-from loadtest.bench.spent import pin
+from loadtest.bench.spent import TICK_SECONDS, pin
 from loadtest.bench.table import Table, met
 from loadtest.errors import LoadTestError
 
@@ -124,7 +124,7 @@ def microseconds_of(way: Way, subscribers: int, frames: int) -> float:
             deliveries, before = sender.deliveries, server.cpu_seconds()
             for burst in way.bursts(subscribers, frames):
                 sender.send(burst)
-            spent = server.cpu_seconds() - before
+            spent = max(TICK_SECONDS, server.cpu_seconds() - before)
             if wrong := audience.findings().wrong:
                 raise LoadTestError(f"fan-out: {wrong} frames were lost or came twice")
             return 1e6 * spent / (sender.deliveries - deliveries)

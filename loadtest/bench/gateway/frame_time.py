@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from loadtest.bench.gateway.audience import Audience
 from loadtest.bench.gateway.own_gateway import own_gateway
+from loadtest.bench.machine import kept_busy_by_others
 from loadtest.bench.table import Table, met
 from loadtest.errors import LoadTestError
 from loadtest.percentiles import Percentiles
@@ -42,7 +43,8 @@ class FrameTimes:
 
 def frame_time(subscribers: int = SUBSCRIBERS, frames: int = FRAMES) -> Table:
     """Measure it."""
-    return table_of(time_frames(subscribers, frames, 1 / FRAMES_A_SECOND), frames)
+    others = kept_busy_by_others()
+    return table_of(time_frames(subscribers, frames, 1 / FRAMES_A_SECOND), frames, others)
 
 
 def time_frames(subscribers: int, frames: int, every_seconds: float) -> FrameTimes:
@@ -73,8 +75,8 @@ def time_frames(subscribers: int, frames: int, every_seconds: float) -> FrameTim
     )
 
 
-def table_of(times: FrameTimes, frames: int) -> Table:
-    """Return the table of what was seen."""
+def table_of(times: FrameTimes, frames: int, others: str) -> Table:
+    """Return the table of what was seen; `others` is a note on the machine."""
     rows = {
         "at the subscriber's socket": times.arrived,
         "read by the subscriber": times.read,
@@ -96,5 +98,6 @@ def table_of(times: FrameTimes, frames: int) -> Table:
             f"The gateway took {times.gateway_share:.0%} of a core, the subscribers "
             f"{times.clients_share:.0%}, all on this machine; what lies between the two rows is "
             f"the subscribers' own. {times.wrong} frames were lost or came twice.",
+            others,
         ],
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from loadtest.bench.gateway.audience import Audience
 from loadtest.bench.gateway.own_gateway import OwnGateway, own_gateway
+from loadtest.bench.machine import kept_busy_by_others
 from loadtest.bench.table import Table, met
 
 SUBSCRIBERS, WORKERS = 10_000, 2
@@ -100,7 +101,8 @@ CASES = (
 
 def resumption(subscribers: int = SUBSCRIBERS, cases: tuple[Case, ...] = CASES) -> Table:
     """Measure all cases."""
-    return table_of({case.name: drop_all(case, subscribers) for case in cases})
+    others = kept_busy_by_others()
+    return table_of({case.name: drop_all(case, subscribers) for case in cases}, others)
 
 
 def drop_all(case: Case, subscribers: int, spread: Spread = SPREAD) -> Resumption:
@@ -157,8 +159,8 @@ def _send_to_all(own: OwnGateway, channels: list[str], sent: Counter[str]) -> No
     own.send(frames)
 
 
-def table_of(found: Mapping[str, Resumption]) -> Table:
-    """Return the table of what was seen."""
+def table_of(found: Mapping[str, Resumption], others: str) -> Table:
+    """Return the table of what was seen; `others` is a note on the machine."""
     least, most = SPREAD.least_ms / 1000, SPREAD.most_seconds
     return Table(
         f"Resume: {next(iter(found.values())).subscribers} subscribers dropped at once, "
@@ -198,5 +200,6 @@ def table_of(found: Mapping[str, Resumption]) -> Table:
             f"Target: all back within {most + MOST_LATE_SECONDS:g} s, every frame once, Redis "
             f"under {MOST_REDIS_SHARE:g} of a core. The gateway's and Redis' figures are of the "
             "whole time, live frames included.",
+            others,
         ],
     )

@@ -25,6 +25,8 @@ _MILLISECONDS = re.compile(rb"id: [0-9a-f]{8}\.(\d+)-\d+\nevent: ")
 _RETRY = re.compile(rb"retry: (\d+)\n")
 _READ_BYTES = 65536
 _CONNECT_SECONDS = 10
+# For who sleeps: many pings.
+_WAKING_BYTES = 4096
 _SO_TIMESTAMPNS = 35
 _TIMESTAMP = struct.Struct("@qq")
 
@@ -119,8 +121,8 @@ class Attendance:
     """The subscribers of one process, and what their parent asks of them over a pipe.
 
     The parent sends `(what, amount)` and is answered when there are so many: `open` subscribers,
-    `frames`, `drops`. `begin`, on which they connect, and `findings` are answered at once. The end
-    of the pipe ends all.
+    `frames`, `drops`. `begin`, on which they connect, `sleep`, after which a few bytes wake nobody,
+    and `findings` are answered at once. The end of the pipe ends all.
     """
 
     def __init__(self, share: Share, pipe: Connection) -> None:
@@ -170,11 +172,19 @@ class Attendance:
             "drops": self.findings.drops,
             "findings": amount,
             "begin": amount,
+            "sleep": amount,
         }
         if reached[what] >= amount:
             self._asked = None
             self._begun = True
+            if what == "sleep":
+                self._sleep()
             self._pipe.send(self.findings if what == "findings" else reached[what])
+
+    def _sleep(self) -> None:
+        for one in self._by_descriptor.values():
+            if one.connection is not None:
+                one.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _WAKING_BYTES)
 
     def _connect_some(self) -> None:
         if not self._begun:
