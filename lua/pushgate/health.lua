@@ -3,8 +3,8 @@
 -- Phase: content of locations/health.conf.
 
 local answer = require("pushgate.answer")
+local lag = require("pushgate.lag")
 local position = require("pushgate.position")
-local tail = require("pushgate.tail")
 
 local _M = {}
 
@@ -13,7 +13,7 @@ function _M.alive()
 end
 
 function _M.ready()
-    local trouble = tail.trouble()
+    local trouble = lag.trouble()
     if trouble then
         return answer.sentence(503, trouble)
     end

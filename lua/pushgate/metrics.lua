@@ -8,9 +8,9 @@ local counters = require("pushgate.counters")
 local deliveries = require("pushgate.deliveries")
 local engine = require("pushgate.engine")
 local exposition = require("pushgate.exposition")
+local lag = require("pushgate.lag")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
-local tail = require("pushgate.tail")
 
 local _M = {}
 
@@ -78,11 +78,11 @@ local function add_log(out)
             out:sample("pushgate_log_entries_total", books[column], "outcome", column)
         end
     end
-    local late, _, age = tail.lag()
+    local late, _, age = lag.now()
     out:single("pushgate_tail_lag_seconds", "gauge",
         "How old the entry handed over last was then, or the one on its way is by now.", late)
     out:single("pushgate_tail_read_age_seconds", "gauge", "How long ago the log was read.", age)
-    out:single("pushgate_ready", "gauge", "Whether /readyz says so.", tail.trouble() and 0 or 1)
+    out:single("pushgate_ready", "gauge", "Whether /readyz says so.", lag.trouble() and 0 or 1)
 end
 
 local function add_memory(out)

@@ -29,6 +29,7 @@
 
 local audit = require("pushgate.audit")
 local config = require("pushgate.config")
+local continuity = require("pushgate.continuity")
 local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
 local deliveries = require("pushgate.deliveries")
@@ -46,7 +47,6 @@ local is_after = cursor.is_after
 local of_block = cursor.of_block
 local parse = cursor.parse
 local random = math.random
-local state = ngx.shared.pushgate_state
 
 -- Between two parts of a long history the client need not wait.
 local RETRY_MORE_MS = 100
@@ -168,14 +168,14 @@ local function resume(subscriber, text, now)
     if found.reset then
         if found.reset == "epoch" and asked.epoch == now.epoch then
             -- It is we who are behind; the tail will find out and tell everybody.
-            state:set("tail:look", true)
+            continuity.doubt()
         end
         move(subscriber, now)
         subscriber.head = head_of_reset(found.reset, now)
         return true
     end
     if asked.epoch ~= now.epoch then
-        state:set("tail:look", true)
+        continuity.doubt()
         return nil, "this gateway has not seen the new epoch yet"
     end
     move(subscriber, asked)

@@ -10,6 +10,7 @@
 -- to resume, and get it from history. Nothing is skipped silently.
 
 local config = require("pushgate.config")
+local continuity = require("pushgate.continuity")
 local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
 local engine = require("pushgate.engine")
@@ -17,6 +18,7 @@ local frames = require("pushgate.sse.frames")
 local garbage = require("pushgate.garbage")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
+local lag = require("pushgate.lag")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
 local redis = require("pushgate.redis")
@@ -30,8 +32,6 @@ local TRY_LEASE_SECONDS = 0.5
 local BLOCK_MS = 1000
 local COUNT = 500
 local LOOK_SECONDS = 5
--- Farther behind than this, the gateway says that it is not ready.
-local LATE_SECONDS = 10
 -- Open streams are told of revocations this often at the most.
 local TELL_SECONDS = 1
 -- A timer's memory is given back when it ends; then the next one begins.
@@ -79,19 +79,17 @@ local function trouble(run, text)
         return
     end
     -- Said once, then again only when it changes.
-    if state:get("tail:trouble") ~= text then
+    if lag.begin_trouble(text) then
         ngx.log(ngx.ERR, "the tail waits: ", text)
-        state:set("tail:trouble", text)
     end
     run.in_trouble = true
 end
 
 local function untroubled(run)
     run.failures = 0
-    state:set("tail:seen", ngx.now())
-    if run.in_trouble or state:get("tail:trouble") then
+    lag.read()
+    if lag.end_trouble() or run.in_trouble then
         run.in_trouble = false
-        state:delete("tail:trouble")
         ngx.log(ngx.WARN, "the tail goes on")
     end
 end
@@ -133,110 +131,9 @@ local function tell_all(run, comment)
     return true
 end
 
--- The log does not hold what has been shown, or another part has begun a new epoch: goes on at its
--- end, and has every subscriber told.
-local function begin_epoch(found)
-    ngx.log(ngx.WARN, "the epoch is now ", found.epoch, "; the log goes on at ", found.text)
-    state:set("tail:untold", frames.EPOCH)
-    position.move(found)
-    counters.add("epochs")
-end
-
--- By how much Redis' clock, which makes the entries' ids, is ahead of ours. Returns true; or nil
--- and an error.
-local function look_at_clock(run, connection)
-    local time, err = connection:call("time")
-    if not time then
-        return nil, err
-    end
-    state:set("tail:clock", time[1] + time[2] / 1e6 - ngx.now())
-    run.looked_at = ngx.now()
-    return true
-end
-
--- A place in the epoch of `done` at which no log ends.
-local function behind_every_end(done)
-    return { epoch = done.epoch, ms = 2 ^ 53, seq = 0 }
-end
-
--- What XINFO says of a log that has entries behind `done`, and whether it is one that lost its end
--- since and has grown anew: then it lacks the entry that `done` is. That is shown by a place that
--- lies behind every end, or false. Returns nil and an error when it cannot be had.
-local function ask_what_is_behind(connection, done)
-    local log, id = config.get().keys.log, cursor.entry_id(done)
-    local replies, err = connection:together({ { "xinfo", "STREAM", log },
-        { "xrange", log, id, id } })
-    if not replies then
-        return nil, err
-    end
-    local info, entry = replies[1], replies[2]
-    if info[1] == false or entry[1] == false then
-        return nil, tostring(info[2] or entry[2])
-    end
-    if not entry[1] and history.log_was_not_cut_at(info, done) then
-        return info, behind_every_end(done)
-    end
-    return info, false
-end
-
--- Looks whether the log is still the one that was followed. Returns true; or nil and an error.
-local function look(run, connection)
-    local begun, err = position.begin()
-    if not begun then
-        return nil, err
-    end
-    local books = position.books()
-    local done = books.position
-    local found
-    found, err = position.ask(connection)
-    if not found then
-        return nil, err
-    end
-    local info
-    if found.epoch == done.epoch then
-        local lost = cursor.is_after(done.ms, done.seq, found.ms, found.seq) and done
-        if not lost and found.place < position.place(books) then
-            -- It was given fewer entries than were read from it.
-            lost = behind_every_end(done)
-        end
-        if not lost and cursor.is_after(found.ms, found.seq, done.ms, done.seq) then
-            info, lost = ask_what_is_behind(connection, done)
-            if not info then
-                return nil, lost
-            end
-        end
-        if lost then
-            info = nil
-            found, err = position.ask_to_move(connection, lost)
-            if not found then
-                return nil, err
-            end
-        end
-    end
-    if found.epoch ~= done.epoch then
-        begin_epoch(found)
-    elseif info then
-        -- Entries between `done` and the log's oldest one may have been cut off unread.
-        if not history.log_holds_all_after(info, done) then
-            ngx.log(ngx.ERR, "the log was cut off behind ", done.text, "; subscribers resume")
-            state:set("tail:untold", frames.RESUME)
-            position.skip(found)
-        end
-    end
-    if revocation.is_followed() then
-        local ok
-        ok, err = revocation.look(connection)
-        if not ok then
-            return nil, err
-        end
-    end
-    return look_at_clock(run, connection)
-end
-
--- Tells what look() found, also when the worker that found it is gone. Returns true; or nil and an
--- error.
+-- Tells what continuity.look() found. Returns true; or nil and an error.
 local function tell_what_is_untold(run)
-    local comment = state:get("tail:untold")
+    local comment = continuity.untold()
     if not comment then
         return true
     end
@@ -244,7 +141,30 @@ local function tell_what_is_untold(run)
     if not ok then
         return nil, err
     end
-    state:delete("tail:untold")
+    continuity.has_told()
+    return true
+end
+
+-- Looks whether the log, and the revocations, are still those that were followed. Returns true; or
+-- nil and an error.
+local function look(run, connection)
+    local ok, err = continuity.look(connection)
+    if not ok then
+        return nil, err
+    end
+    if revocation.is_followed() then
+        ok, err = revocation.look(connection)
+        if not ok then
+            return nil, err
+        end
+    end
+    local time
+    time, err = connection:call("time")
+    if not time then
+        return nil, err
+    end
+    lag.set_clock(time[1] + time[2] / 1e6 - ngx.now())
+    run.looked_at = ngx.now()
     return true
 end
 
@@ -332,8 +252,7 @@ local function book(books, column, entries, from, to)
     end
     books.position = entries[to].position
     position.hand_over(books)
-    state:set("tail:late", ngx.now() + (state:get("tail:clock") or 0)
-        - books.position.ms / 1000)
+    lag.hand_over(books.position)
 end
 
 -- The engine will never take this entry. Returns true; or nil and an error.
@@ -394,8 +313,7 @@ end
 
 -- One turn with an open connection. Returns true; nil and an error; or false to stop.
 local function turn(run, connection)
-    if ngx.now() - run.looked_at >= LOOK_SECONDS or state:get("tail:look") then
-        state:delete("tail:look")
+    if continuity.is_doubted() or ngx.now() - run.looked_at >= LOOK_SECONDS then
         local ok, err = look(run, connection)
         if not ok then
             return nil, err
@@ -424,7 +342,7 @@ local function turn(run, connection)
         return true
     end
     untroubled(run)
-    state:set("tail:behind", #raw == COUNT)
+    lag.set_behind(#raw == COUNT)
     if #raw == 0 then
         return true
     end
@@ -507,40 +425,6 @@ function _M.start()
     if not ok then
         ngx.log(ngx.ERR, "could not start the tail's timer: ", err)
     end
-end
-
--- By Redis' clock: how old what is handed over was when it was, or is by now; whether there is
--- more; and how long ago the log was read. Nil for what is not known yet.
-function _M.lag()
-    local late, is_behind = state:get("tail:late"), state:get("tail:behind") or false
-    local now, done = position.now(), position.done()
-    if now and done and now.epoch == done.epoch
-        and cursor.is_after(now.ms, now.seq, done.ms, done.seq)
-    then
-        is_behind = true
-        late = math.max(late or 0, ngx.now() + (state:get("tail:clock") or 0) - now.ms / 1000)
-    end
-    local seen = state:get("tail:seen")
-    return late and math.max(0, late), is_behind, seen and math.max(0, ngx.now() - seen)
-end
-
--- What is wrong with following the log, as one sentence; nil when nothing is.
-function _M.trouble()
-    local text = state:get("tail:trouble")
-    if text then
-        return "the log is not followed: " .. text
-    end
-    local late, is_behind, age = _M.lag()
-    if not age then
-        return "the log has not been read yet"
-    end
-    if age > LEASE_SECONDS + LOOK_SECONDS then
-        return ("the log was last read %.0f seconds ago"):format(age)
-    end
-    if is_behind and late > LATE_SECONDS then
-        return ("what is handed over now is %.0f seconds old"):format(late)
-    end
-    return nil
 end
 
 return _M
