@@ -117,18 +117,8 @@ local function let_in(subscriber)
     engine.get().admit(subscriber)
 end
 
-function _M.run()
-    local origin = ngx.var.http_origin
-    local is_allowed = allow_origin(origin)
-    local polls = ngx.ctx.polls
-    local method = ngx.req.get_method()
-    if method == "OPTIONS" then
-        return preflight(is_allowed)
-    end
-    if method ~= "GET" then
-        refusal.book("method")
-        return answer.method(ALLOWED)
-    end
+-- What the request names: a list of {name, backlog}. Answers a malformed request itself.
+local function channels_asked()
     -- nil for one like 1.10, which nginx takes for 1.1.
     if (ngx.req.http_version() or 1.1) < 1 then
         return refusal.for_good(400, "request", "use HTTP/1.1")
@@ -146,20 +136,12 @@ function _M.run()
     if not requested then
         return refusal.for_good(400, "address", sentence)
     end
-    limits.arrive()
-    local identity = doors.open(requested, origin and not is_allowed)
-    if polls then
-        ngx.header["Cache-Control"] = "no-store"
-    else
-        ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
-        ngx.header["X-Accel-Buffering"] = "no"
-    end
-    -- Polling needs no engine: an old worker can still answer.
-    if not polls and not generation.is_current() then
-        return come_back_soon()
-    end
-    limits.admit(identity)
-    -- Nor does polling take memory of it.
+    return requested
+end
+
+-- Begins the stream, or the poll, of a client that has been admitted. A poll needs no engine: an
+-- old worker can still answer it, and it takes no memory of the module's.
+local function begin(requested, identity, polls)
     if not polls then
         local has_room, why = engine.get().has_room(#requested)
         if not has_room then
@@ -179,6 +161,39 @@ function _M.run()
         return polling.run(subscriber)
     end
     return let_in(subscriber)
+end
+
+function _M.run()
+    local origin = ngx.var.http_origin
+    local is_allowed = allow_origin(origin)
+    local polls = ngx.ctx.polls
+    local method = ngx.req.get_method()
+    if method == "OPTIONS" then
+        return preflight(is_allowed)
+    end
+    if method ~= "GET" then
+        refusal.book("method")
+        return answer.method(ALLOWED)
+    end
+    local requested = channels_asked()
+    limits.arrive()
+    local identity = doors.open(requested, origin and not is_allowed)
+    if polls then
+        ngx.header["Cache-Control"] = "no-store"
+    else
+        ngx.header["Content-Type"] = "text/event-stream; charset=utf-8"
+        ngx.header["X-Accel-Buffering"] = "no"
+    end
+    if not polls and not generation.is_current() then
+        return come_back_soon()
+    end
+    limits.admit(identity)
+    local done, err = pcall(begin, requested, identity, polls)
+    if not done then
+        -- Raised further, it would lead to refused.lua, and what was taken would never be given
+        -- back: an internal redirect forgets ngx.ctx.
+        return come_back_later("could not begin a stream: " .. tostring(err))
+    end
 end
 
 return _M

@@ -27,7 +27,7 @@ from tests.gateway.tokens import Signer
 ENGINES = ("push_stream",)
 """All tests of this folder hold for each of them, but for those in a folder named after one."""
 ORIGIN = "http://site.example"
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
