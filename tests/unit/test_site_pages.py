@@ -149,4 +149,5 @@ def test_the_demo_is_loaded_once_and_tells_nobody(capsys: pytest.CaptureFixture[
     call_command("load_demo")
     assert (Thread.objects.count(), Comment.objects.count()) == (threads, comments)
     assert OutboxRow.objects.count() == 0
-    assert Thread.objects.create(title="the next").pk == 6
+    # The database counts on from there, or from further on when other tests have made threads.
+    assert Thread.objects.create(title="the next").pk > 5
