@@ -95,8 +95,8 @@ end
 
 -- Hands a subscriber of subscribe.prepare() to the engine, unless its stream ends before it begins.
 local function let_in(subscriber)
-    subscriber.is_stream = true
-    if subscriber.ends then
+    subscriber.joining.is_stream = true
+    if subscriber.joining.ends then
         ngx.ctx.subscriber = subscriber
         ngx.print((subscribe.begin(subscriber, "")))
         return ngx.exit(ngx.HTTP_OK)

@@ -6,11 +6,12 @@
 -- have sent it (OBJECTS_TTL in its source), whoever still waits. Bytes that waited longer could be
 -- another channel's. nginx' own send_timeout does not do: each further frame starts it anew.
 --
--- So every worker looks at its connections each second, and one that had something waiting at every
--- look for LIMIT_SECONDS is shut down: after that not one byte of what waits can go out. With the
+-- So every worker looks each second at the connections to which something was sent since the last
+-- look, and at those that had something waiting then; one that had at every look for LIMIT_SECONDS
+-- is shut down: after that not one byte of what waits can go out. With the
 -- second before the first look and the one after the last, nothing waits longer than 7 seconds.
 -- The client sees a broken connection after whole frames it had, comes back, and resumes by its
--- cursor. A subscriber who takes everything costs a look at one byte a second.
+-- cursor. A subscriber to whom nothing is sent costs nothing.
 --
 -- Each also gets TCP_NODELAY, which nginx sets only for a connection it keeps: a frame must not
 -- wait until the one before it is acknowledged.
@@ -20,7 +21,8 @@
 -- The byte is `buffered` of nginx' own ngx_connection_t, which no API shows. Its place is proved in
 -- each worker by its neighbours, which variables show; where they differ nobody is let in.
 --
--- Phases: enter() access, close() wherever the engine sends from, leave() log, start() init_worker.
+-- Phases: enter() access, sends(), close() wherever the engine sends from, leave() log, start()
+-- init_worker.
 
 local bit = require("bit")
 local ffi = require("ffi")
@@ -82,6 +84,11 @@ local count = 0
 local subscribers, addresses, waits_since = {}, {}, {}
 local is_proved = false
 
+-- Those to look at next: to them something was sent, or for them something waits. Two lists in
+-- turn.
+local looks = 1
+local next_ones, next_count, last_ones = {}, 0, {}
+
 -- Whether the connection is laid out as this file has it. Returns true; or nil and an error.
 local function prove(connection)
     if tonumber(connection.number) ~= tonumber(ngx.var.connection)
@@ -123,6 +130,15 @@ function _M.leave(subscriber)
     subscribers[count], addresses[count], waits_since[count] = nil, nil, nil
     count = count - 1
     subscriber.place = nil
+end
+
+-- Something is sent to the subscriber. Called for each block.
+function _M.sends(subscriber)
+    if subscriber.look ~= looks then
+        subscriber.look = looks
+        next_count = next_count + 1
+        next_ones[next_count] = subscriber
+    end
 end
 
 -- The subscriber has been sent its end.
@@ -183,12 +199,21 @@ local function look(premature)
         return close_all()
     end
     local now = ngx.now()
-    for place = 1, count do
-        local connection = cast(connection_type, addresses[place])
-        if connection.buffered ~= 0 then
-            judge(place, connection, now)
-        elseif waits_since[place] ~= 0 then
-            settle(place, connection)
+    local ones, last = next_ones, next_count
+    next_ones, next_count, last_ones = last_ones, 0, ones
+    looks = looks + 1
+    for i = 1, last do
+        local subscriber = ones[i]
+        local place = subscriber.place
+        ones[i] = nil
+        if place then
+            local connection = cast(connection_type, addresses[place])
+            if connection.buffered ~= 0 then
+                judge(place, connection, now)
+                _M.sends(subscriber)
+            elseif waits_since[place] ~= 0 then
+                settle(place, connection)
+            end
         end
     end
 end

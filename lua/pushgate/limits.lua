@@ -22,6 +22,9 @@ local USER = { "user_limit", 30000, 60000 }
 local MAPPED = ("\0"):rep(10) .. "\255\255"
 local IPV6_LOOPBACK = ("\0"):rep(15) .. "\1"
 
+-- What most have taken.
+local NOTHING = {}
+
 local _M = {}
 
 -- Streams of this worker.
@@ -83,10 +86,15 @@ function _M.arrive()
 end
 
 -- Takes one of `name` for this request, if there are not `most` yet. Returns whether it did.
-local function take(taken, name, most)
+local function take(name, most)
     if leases.take(name) > most then
         leases.give(name)
         return false
+    end
+    local taken = ngx.ctx.taken
+    if taken == NOTHING then
+        taken = {}
+        ngx.ctx.taken = taken
     end
     taken[#taken + 1] = name
     return true
@@ -95,18 +103,17 @@ end
 -- Answers the request itself when there are too many. `identity` is what doors.open() returned.
 function _M.admit(identity)
     local settings = config.get()
-    local taken = {}
     streams = streams + 1
-    ngx.ctx.taken = taken
-    if settings.max_streams > 0 and not take(taken, "all", settings.max_streams) then
+    ngx.ctx.taken = NOTHING
+    if settings.max_streams > 0 and not take("all", settings.max_streams) then
         return refuse(FULL)
     end
     local from = settings.max_streams_per_address > 0 and network()
-    if from and not take(taken, "address " .. from, settings.max_streams_per_address) then
+    if from and not take("address " .. from, settings.max_streams_per_address) then
         return refuse(ADDRESS)
     end
     local user = settings.max_streams_per_user > 0 and identity and identity.sub
-    if user and not take(taken, "user " .. user, settings.max_streams_per_user) then
+    if user and not take("user " .. user, settings.max_streams_per_user) then
         return refuse(USER)
     end
 end

@@ -9,7 +9,9 @@
 -- last look has been handed over for longer than any frame takes; if the subscriber has not got so
 -- far, it never will, and must resume.
 --
--- Phase: wherever the engine sends from.
+-- As long as no frame of any channel comes, what was looked at once need not be again.
+--
+-- Phases: wherever the engine sends from; begin() access too.
 
 local cursor = require("pushgate.cursor")
 local recent = require("pushgate.recent")
@@ -19,17 +21,26 @@ local _M = {}
 -- Between two looks at least; longer than a frame takes to a subscriber that takes it.
 local LOOK_SECONDS = 5
 
+-- All that has been noted up to now comes by other ways: nothing of it can be missed.
+function _M.begin(subscriber)
+    subscriber.sequence = recent.total()
+end
+
 -- Whether a frame that was there at the last look lies behind where the subscriber is.
 function _M.has_missed(subscriber)
+    local total = recent.total()
+    if total == subscriber.sequence then
+        return false
+    end
     local now = ngx.now()
-    local newest = subscriber.newest
+    local newest, is_same = subscriber.newest, total == subscriber.looked_total
     if not newest then
         newest = {}
         subscriber.newest = newest
     elseif now - subscriber.looked_at < LOOK_SECONDS then
         return false
     end
-    subscriber.looked_at = now
+    subscriber.looked_at, subscriber.looked_total = now, total
     for i, name in ipairs(subscriber.names) do
         local block = newest[i] and recent.frame(name, newest[i])
         local at = block and cursor.of_block(block)
@@ -38,7 +49,14 @@ function _M.has_missed(subscriber)
         then
             return true
         end
-        newest[i] = recent.newest(name)
+        local number = recent.newest(name)
+        is_same = is_same and newest[i] == number
+        newest[i] = number
+    end
+    if is_same then
+        -- All there is had come at the last look.
+        subscriber.sequence, subscriber.newest = total, nil
+        subscriber.looked_at, subscriber.looked_total = nil, nil
     end
     return false
 end

@@ -76,9 +76,10 @@ end
 
 -- Answers a subscriber of subscribe.prepare(), at once or when it has something.
 function _M.run(subscriber)
-    local frames, reset = read_stream(subscriber.head)
-    if #frames == 0 and not reset and not subscriber.ends then
-        waiting_room.wait(subscriber.names, subscriber.counts, subscriber.jumps,
+    local joining = subscriber.joining
+    local frames, reset = read_stream(joining.head)
+    if #frames == 0 and not reset and not joining.ends then
+        waiting_room.wait(subscriber.names, joining.counts, joining.jumps,
             wait_seconds(subscriber))
     end
     if not generation.is_current() then
@@ -92,8 +93,8 @@ function _M.run(subscriber)
         return refusal.for_now(leaves, 0, LEAVE_MS)
     end
     local done = position.done()
-    local text, ends = subscriber.head, true
-    if not subscriber.ends then
+    local text, ends = joining.head, true
+    if not joining.ends then
         text, ends = subscribe.begin(subscriber, "")
     end
     local at, is_all

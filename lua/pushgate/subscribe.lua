@@ -36,6 +36,7 @@ local deliveries = require("pushgate.deliveries")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
+local misses = require("pushgate.misses")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
 local redis = require("pushgate.redis")
@@ -121,7 +122,7 @@ local function begin_now(subscriber, requested, now)
         -- The browser's last id is an old frame's now; it has what it asked for up to `now`.
         parts[#parts + 1] = frames.id(now.text)
     end
-    subscriber.head = concat(parts)
+    subscriber.joining.head = concat(parts)
     return true
 end
 
@@ -150,13 +151,13 @@ local function resume(subscriber, text, now)
     end
     if not asked or ahead then
         move(subscriber, now)
-        subscriber.head = head_of_reset("cursor", now)
+        subscriber.joining.head = head_of_reset("cursor", now)
         return true
     end
     if asked.epoch == now.epoch and asked.ms == now.ms and asked.seq == now.seq then
         -- Nothing lies behind it, and nobody need be asked: many come back to a site at rest.
         move(subscriber, asked)
-        subscriber.head = frames.prologue(retry_ms(), asked.text)
+        subscriber.joining.head = frames.prologue(retry_ms(), asked.text)
         counters.add("resumes")
         subscriber.resumed = true
         return true
@@ -171,7 +172,7 @@ local function resume(subscriber, text, now)
             continuity.doubt()
         end
         move(subscriber, now)
-        subscriber.head = head_of_reset(found.reset, now)
+        subscriber.joining.head = head_of_reset(found.reset, now)
         return true
     end
     if asked.epoch ~= now.epoch then
@@ -183,15 +184,16 @@ local function resume(subscriber, text, now)
     append_history(parts, found.entries, subscriber, asked.epoch)
     counters.add("resumes")
     subscriber.resumed = true
-    subscriber.head = concat(parts)
-    subscriber.ends = found.more
+    subscriber.joining.head = concat(parts)
+    subscriber.joining.ends = found.more
     return true
 end
 
 -- Prepares a subscription. `requested` is a list of {name, backlog}; `cursor_text` is what the
 -- client brought along, or nil.
--- Returns a subscriber, whose `names` are its channels; one that `ends` gets its `head` and no
--- more. Or nil and an error (the client may come back).
+-- Returns a subscriber, whose `names` are its channels. Until begin() it has `joining`: {head,
+-- counts, jumps, ends}; one that `ends` gets its `head` and no more. Or nil and an error (the
+-- client may come back).
 function _M.prepare(requested, cursor_text)
     generation.settle()
     local names, counts, stamps = {}, {}, {}
@@ -199,8 +201,8 @@ function _M.prepare(requested, cursor_text)
         names[i] = channel.name
         counts[i], stamps[i] = recent.count(channel.name)
     end
-    local subscriber = { names = names, counts = counts, stamps = stamps, passed = 0, replayed = 0,
-        jumps = position.jumps() }
+    local subscriber = { names = names, stamps = stamps, passed = 0, replayed = 0,
+        joining = { counts = counts, jumps = position.jumps() } }
     local now, err = position.begin()
     if not now then
         return nil, err
@@ -229,10 +231,10 @@ local function by_position(a, b)
     return is_after(b.ms, b.seq, a.ms, a.seq)
 end
 
--- Appends the frames noted since the counters were taken, up to `now`. Returns false when some are
--- gone.
-local function append_recent(subscriber, parts, now)
-    local found, numbers = {}, subscriber.counts
+-- Appends the frames noted since the counters were at `numbers`, up to `now`. Returns false when
+-- some are gone.
+local function append_recent(subscriber, numbers, parts, now)
+    local found = {}
     for i, name in ipairs(subscriber.names) do
         local blocks = {}
         local to = recent.append_since(name, numbers[i], blocks)
@@ -274,17 +276,20 @@ end
 -- The moment at which all channels are registered (see above). `block` is a frame that comes with
 -- it, or anything else. Returns what the subscriber gets, and whether its stream ends with it.
 function _M.begin(subscriber, block)
-    subscriber.started = true
-    if subscriber.is_stream then
+    -- What joining takes is not kept for as long as the stream lasts.
+    local joining = subscriber.joining
+    subscriber.started, subscriber.joining = true, nil
+    if joining.is_stream then
         counters.add("streams_opened")
     end
+    misses.begin(subscriber)
     -- What was revoked since access was asked has been told before this subscriber could hear it.
     local reason = stay.reason_to_leave(subscriber)
     if reason then
         audit.begin(subscriber, {})
         return leave(subscriber, reason)
     end
-    local parts, ends = { subscriber.head }, subscriber.ends
+    local parts, ends = { joining.head }, joining.ends
     if ends then
         subscriber.departed = "more"
         audit.begin(subscriber, {})
@@ -292,16 +297,15 @@ function _M.begin(subscriber, block)
         local now = position.now()
         if now.epoch ~= subscriber.epoch then
             reset_epoch(subscriber, now, parts)
-        elseif position.jumps() ~= subscriber.jumps then
+        elseif position.jumps() ~= joining.jumps then
             ends = true
         end
-        ends = ends or not append_recent(subscriber, parts, now)
+        ends = ends or not append_recent(subscriber, joining.counts, parts, now)
         if ends then
             subscriber.departed = "overrun"
             audit.begin(subscriber, {})
         end
     end
-    subscriber.head, subscriber.counts, subscriber.ends, subscriber.jumps = nil, nil, nil, nil
     counters.add("replayed", subscriber.replayed)
     local at = not ends and cursor_of(block)
     if at and at.epoch == subscriber.epoch

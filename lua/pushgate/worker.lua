@@ -22,6 +22,8 @@ ffi.cdef("int prctl(int option, unsigned long a, unsigned long b, unsigned long 
 local PR_SET_PDEATHSIG = 1
 local SIGKILL = 9
 
+local GARBAGE_PAUSE = 120
+
 local _M = {}
 
 -- In the master, so that a wrong setting or a missing file stops the start.
@@ -48,6 +50,9 @@ end
 function _M.start()
     die_with_master()
     generation.start()
+    -- Most of what is kept is kept for as long as its stream lasts: twice as much need not be there
+    -- before the rest is looked through.
+    collectgarbage("setpause", GARBAGE_PAUSE)
     ngx.shared.pushgate_state:add("started_at", ngx.now())
     math.randomseed(ngx.now() * 1000 % 2147483647 + ngx.worker.pid() * 7919)
     engine.get().start()

@@ -25,6 +25,7 @@ describe("a subscriber at rest", function()
         now, noted = 100, {}
         _G.ngx = { now = function() return now end }
         package.loaded["pushgate.recent"] = {
+            total = function() return #noted end,
             newest = function() return #noted > 0 and #noted or nil end,
             frame = function(_, number) return noted[number] end,
         }

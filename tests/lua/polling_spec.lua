@@ -52,9 +52,9 @@ describe("a poll", function()
 
     before_each(function()
         answered, done, waits, leaves = nil, at(0), 0, nil
-        subscriber = { names = { "a" }, counts = { 0 }, jumps = 0, epoch = EPOCH, ms = 1, seq = 0,
-            leaves_ms = math.huge, head = prologue(0) }
-        begin = function() return subscriber.head, false end
+        subscriber = { names = { "a" }, epoch = EPOCH, ms = 1, seq = 0, leaves_ms = math.huge,
+            joining = { counts = { 0 }, jumps = 0, head = prologue(0) } }
+        begin = function() return subscriber.joining.head, false end
     end)
 
     it("moves on to what the engine had taken before it looked, and no further", function()
@@ -87,7 +87,7 @@ describe("a poll", function()
     end)
 
     it("does not wait when there is something", function()
-        subscriber.head = prologue(0) .. block(1) .. block(2)
+        subscriber.joining.head = prologue(0) .. block(1) .. block(2)
         subscriber.seq = 2
         polling.run(subscriber)
         assert.equal(answer_of(2, { frame(1), frame(2) }), answered)
@@ -95,7 +95,8 @@ describe("a poll", function()
     end)
 
     it("takes a part of a long history without what is live", function()
-        subscriber.head, subscriber.ends, subscriber.seq = prologue(0) .. block(1), true, 1
+        subscriber.joining.head, subscriber.joining.ends = prologue(0) .. block(1), true
+        subscriber.seq = 1
         begin = function() error("it would leave out the rest of the history") end
         done = at(9)
         polling.run(subscriber)
@@ -105,14 +106,14 @@ describe("a poll", function()
     it("has a reset in front of the frames, or in an answer of its own", function()
         local reset = '{"reason":"deleted"}'
         done = at(9)
-        subscriber.head = prologue(0) .. block(1) .. block(2, "reset", reset) .. block(3)
+        subscriber.joining.head = prologue(0) .. block(1) .. block(2, "reset", reset) .. block(3)
         subscriber.seq = 3
         polling.run(subscriber)
         assert.equal(answer_of(1, { frame(1) }), answered)
-        subscriber.head = prologue(1) .. block(2, "reset", reset) .. block(3)
+        subscriber.joining.head = prologue(1) .. block(2, "reset", reset) .. block(3)
         polling.run(subscriber)
         assert.equal(answer_of(9, { frame(3) }, reset), answered)
-        subscriber.head = prologue(1) .. block(2, "reset", reset) .. block(3, "reset", "{}")
+        subscriber.joining.head = prologue(1) .. block(2, "reset", reset) .. block(3, "reset", "{}")
         polling.run(subscriber)
         assert.equal(answer_of(2, {}, reset), answered)
     end)
@@ -125,7 +126,7 @@ describe("a poll", function()
 
     it("gives nothing to who may not stay", function()
         leaves, done = "revoked", at(9)
-        subscriber.head, subscriber.seq = prologue(0) .. block(1), 1
+        subscriber.joining.head, subscriber.seq = prologue(0) .. block(1), 1
         polling.run(subscriber)
         assert.equal("revoked", answered)
     end)

@@ -36,7 +36,8 @@ describe("a subscriber of two channels that comes in", function()
             end },
             ["pushgate.generation"] = { settle = function() end },
             ["pushgate.history"] = {},
-            ["pushgate.misses"] = { has_missed = function() return false end },
+            ["pushgate.misses"] = { begin = function() end,
+                has_missed = function() return false end },
             ["pushgate.redis"] = {},
             ["pushgate.revocation"] = { may_stay = function(identity)
                 return not identity.is_revoked

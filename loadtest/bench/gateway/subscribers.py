@@ -30,6 +30,31 @@ _WAKING_BYTES = 4096
 _SO_TIMESTAMPNS = 35
 _TIMESTAMP = struct.Struct("@qq")
 
+# What Chromium sends with an EventSource of a Django site, for it stays in the gateway's memory.
+_HEADERS = "\r\n".join(
+    (
+        "Host: push.site.example",
+        "Connection: keep-alive",
+        'sec-ch-ua-platform: "Linux"',
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/142.0.0.0 Safari/537.36",
+        "Accept: text/event-stream",
+        'sec-ch-ua: "Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99"',
+        "Cache-Control: no-cache",
+        "sec-ch-ua-mobile: ?0",
+        "Origin: https://www.site.example",
+        "Sec-Fetch-Site: same-site",
+        "Sec-Fetch-Mode: cors",
+        "Sec-Fetch-Dest: empty",
+        "Referer: https://www.site.example/threads/17/",
+        "Accept-Encoding: gzip, deflate, br, zstd",
+        "Accept-Language: en-GB,en;q=0.9",
+        "Cookie: csrftoken=1sUYKxRJOAsOTAuLYTCXMxTqEzQzQ2gl; "
+        "sessionid=lx0z8i3trmdxs7kqq3c7lcdx5qcnv6f1",
+        "",
+    )
+).encode()
+
 
 @dataclass(frozen=True)
 class Share:
@@ -208,7 +233,7 @@ class Attendance:
         try:
             connection.connect(("127.0.0.1", self._share.port))
             connection.sendall(
-                b"GET " + one.target.encode() + b" HTTP/1.1\r\nHost: bench\r\n" + cursor + b"\r\n"
+                b"GET " + one.target.encode() + b" HTTP/1.1\r\n" + _HEADERS + cursor + b"\r\n"
             )
         except OSError:
             connection.close()

@@ -83,6 +83,7 @@ function _M.filter()
     if not subscriber or block == "" then
         return
     end
+    connections.sends(subscriber)
     local started = subscriber.started
     local text, ends
     if started == true then
