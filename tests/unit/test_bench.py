@@ -219,13 +219,14 @@ def test_idle_subscribers_are_judged_by_rate_memory_and_cpu():
         idle_seconds=30.0,
         idle_cpu_seconds=0.6,
         asleep_cpu_seconds=0.5,
+        module_cpu_seconds=0.4,
         drops=0,
         of_workers=(6_000, 4_000),
     )
     assert (idle.per_second, idle.kilobytes) == (4_000, 13.0)
     assert idle.idle_share == pytest.approx(0.02)
     judged = [row[-1] for row in idle_subscribers.table_of(idle, "").rows]
-    assert judged == ["met", "", "MISSED", "met", "", "met"]
+    assert judged == ["met", "", "MISSED", "met", "", "", "met"]
 
 
 def test_frame_times_are_judged_where_the_gateways_part_ends_and_where_the_clients_does():

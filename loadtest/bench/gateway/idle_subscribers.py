@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtest.bench.gateway.audience import Audience
+from loadtest.bench.gateway.other_fan_outs import PushStreamAlone
 from loadtest.bench.gateway.own_gateway import own_gateway
 from loadtest.bench.machine import kept_busy_by_others
 from loadtest.bench.table import Table, met
@@ -34,6 +35,7 @@ class Idle:
         idle_seconds: how long they were left alone.
         idle_cpu_seconds: of the gateway meanwhile, its pings included.
         asleep_cpu_seconds: of the gateway for as long again, with clients that no ping wakes.
+        module_cpu_seconds: of the push-stream module alone for as long, with as many.
         drops: streams that ended, which none should have.
         of_workers: how many each worker had.
     """
@@ -47,6 +49,7 @@ class Idle:
     idle_seconds: float
     idle_cpu_seconds: float
     asleep_cpu_seconds: float
+    module_cpu_seconds: float
     drops: int
     of_workers: Sequence[int]
 
@@ -74,8 +77,25 @@ def idle_subscribers(
     return table_of(watch(subscribers, seconds, workers), others)
 
 
+def module_alone(subscribers: int, seconds: float, workers: int) -> float:
+    """Return the processor time of the module alone with as many idle subscribers."""
+    module = PushStreamAlone(workers)
+    try:
+        module.start()
+        targets = [f"/sub/thread:{place % _CHANNELS}" for place in range(subscribers)]
+        with Audience(module.port, targets, module.begins_with) as audience:
+            audience.wait_until_open(300)
+            time.sleep(_SETTLE_SECONDS)
+            cpu = module.cpu_seconds()
+            time.sleep(seconds)
+            return module.cpu_seconds() - cpu
+    finally:
+        module.stop()
+
+
 def watch(subscribers: int, seconds: float, workers: int) -> Idle:
     """Connect them, leave them alone, and return what was seen."""
+    module_cpu_seconds = module_alone(subscribers, seconds, workers)
     with own_gateway(workers) as own:
         # One comes and goes first: what is compiled and opened for it belongs to nobody.
         with Audience(own.port, ["/sub/thread:0"] * workers, processes=1) as first:
@@ -109,6 +129,7 @@ def watch(subscribers: int, seconds: float, workers: int) -> Idle:
                 seconds,
                 idle_cpu_seconds,
                 asleep_cpu_seconds,
+                module_cpu_seconds,
                 audience.findings().drops,
                 [
                     after - before
@@ -151,6 +172,12 @@ def table_of(idle: Idle, others: str) -> Table:
             (
                 "the same, clients not woken",
                 f"{idle.asleep_cpu_seconds / idle.idle_seconds:.1%}",
+                "",
+                "",
+            ),
+            (
+                "the push-stream module alone",
+                f"{idle.module_cpu_seconds / idle.idle_seconds:.1%}",
                 "",
                 "",
             ),

@@ -106,8 +106,9 @@ class BareLoop(OtherFanOut):
 class PushStreamAlone(OtherFanOut):
     """nginx with the module and `push_stream_alone.conf`."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
         super().__init__()
+        self._workers = workers
         self._publisher = HTTPConnection("127.0.0.1", self.port, timeout=_DEADLINE_SECONDS)
 
     def _command(self) -> Sequence[str]:
@@ -121,6 +122,7 @@ class PushStreamAlone(OtherFanOut):
                 directory=self._directory,
                 descriptors=min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
                 port=self.port,
+                workers=self._workers,
             ),
             encoding="utf-8",
         )
