@@ -126,7 +126,6 @@ local function channels_asked()
     if has_body() then
         return refusal.for_good(413, "size", "a stream is asked for without a body")
     end
-    answer.drop_conditions()
     -- As it came: nginx' own form has %2F already turned into a slash.
     local path = ngx.var.request_uri:match("^[^?]*")
     if path:sub(1, #PREFIX) ~= PREFIX then
@@ -175,6 +174,7 @@ function _M.run()
         refusal.book("method")
         return answer.method(ALLOWED)
     end
+    answer.drop_conditions()
     local requested = channels_asked()
     limits.arrive()
     local identity = doors.open(requested, origin and not is_allowed)

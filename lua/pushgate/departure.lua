@@ -1,6 +1,6 @@
--- What is settled when a request for a stream has ended, however it ended.
+-- What is settled when a request for a stream or a poll has ended, however it ended.
 --
--- Phase: log of locations/subscribe.conf.
+-- Phase: log of locations/subscribe.conf and polling.conf.
 
 local audit = require("pushgate.audit")
 local config = require("pushgate.config")

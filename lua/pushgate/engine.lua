@@ -1,5 +1,6 @@
 -- The engine: what fans frames out to the subscribers of this nginx. PUSHGATE_ENGINE names it; each
--- is a file of lua/pushgate/engine/ and a folder of nginx/engines/.
+-- is a file of lua/pushgate/engine/, with what only it needs in a folder of that name, and a folder
+-- of nginx/engines/.
 --
 -- What an engine does for the rest, and nothing else of it is used:
 --

@@ -10,7 +10,9 @@ local cursor = require("pushgate.cursor")
 local frames = require("pushgate.sse.frames")
 local garbage = require("pushgate.garbage")
 local reads = require("pushgate.reads")
+local stream_info = require("pushgate.stream_info")
 
+local field = stream_info.field
 local is_after = cursor.is_after
 local tonumber = tonumber
 
@@ -23,15 +25,6 @@ local MOST_BYTES = 256 * 1024
 local MOST_PAGES = 200
 
 local _M = {}
-
--- A field of an XINFO reply, which is a flat list.
-local function field(info, name)
-    for i = 1, #info, 2 do
-        if info[i] == name then
-            return info[i + 1]
-        end
-    end
-end
 
 -- Reads {id, {field, value, ...}}. Returns {ms, seq, names, frame, id}, with `deletes` for an entry
 -- without a frame, which says that its channels were deleted; nil for anything else.
@@ -308,7 +301,6 @@ function _M.last(requested, position)
     return with_care(backlog, requested, position)
 end
 
-_M.field = field
 _M.read_entry = read_entry
 
 return _M

@@ -16,6 +16,7 @@ local cursor = require("pushgate.cursor")
 local history = require("pushgate.history")
 local position = require("pushgate.position")
 local redis = require("pushgate.redis")
+local stream_info = require("pushgate.stream_info")
 
 -- So many entries may be between the tail and the log's end for their number to be known.
 local MOST_BEHIND = 1000
@@ -45,7 +46,8 @@ local function place_of(books)
     if replies.epoch ~= books.position.epoch or info[1] == false then
         return nil, "the epoch has moved and the tail has not found out yet"
     end
-    local last_ms, last_seq = cursor.parse_id(tostring(history.field(info, "last-generated-id")))
+    local last_id = stream_info.field(info, "last-generated-id")
+    local last_ms, last_seq = cursor.parse_id(tostring(last_id))
     if not last_ms
         or cursor.is_after(books.position.ms, books.position.seq, last_ms, last_seq)
     then
@@ -57,7 +59,7 @@ local function place_of(books)
     if #replies.behind > 0 and not history.log_holds_all_after(info, books.position) then
         return nil, "the log was cut off behind the tail"
     end
-    local place = history.field(info, "entries-added") - #replies.behind
+    local place = stream_info.field(info, "entries-added") - #replies.behind
     if place < position.place(books) then
         return nil, "the log lost entries and the tail has not found out yet"
     end

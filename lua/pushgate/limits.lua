@@ -1,7 +1,7 @@
 -- How many subscribers there may be, of whom, and how fast they may come.
 --
 -- Who is over a limit gets an answer that EventSource comes back from, after a time of its own.
--- What is counted are streams; a limit of 0 counts nothing.
+-- What is counted are streams, and polls while they wait; a limit of 0 counts nothing.
 --
 -- Phases: arrive(), admit() access, release() log.
 
@@ -65,7 +65,8 @@ local function is_in_time(name, rate)
     return true
 end
 
--- Before anything else is done for the request. Answers it itself when this is not the time.
+-- Before anything is done for the request but reading its address. Answers it itself when this is
+-- not the time.
 function _M.arrive()
     local settings = config.get()
     -- nginx would drop connections at its own end without a word.

@@ -12,6 +12,9 @@ local engine = require("pushgate.engine")
 local formats = require("pushgate.statistics_formats")
 local frames = require("pushgate.sse.frames")
 local redis = require("pushgate.redis")
+local stream_info = require("pushgate.stream_info")
+
+local field = stream_info.field
 
 local state = ngx.shared.pushgate_state
 
@@ -125,14 +128,6 @@ local function channels_asked()
         names[i] = channel.name
     end
     return names
-end
-
-local function field(info, name)
-    for i = 1, #info, 2 do
-        if info[i] == name then
-            return info[i + 1]
-        end
-    end
 end
 
 -- How many subscribers a channel has on this gateway.

@@ -18,6 +18,7 @@
 local config = require("pushgate.config")
 local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
+local stream_info = require("pushgate.stream_info")
 
 local find = string.find
 local revoked = ngx.shared.pushgate_revoked
@@ -122,14 +123,6 @@ function _M.set_untold(is_untold)
     state:set("revoked:untold", is_untold)
 end
 
-local function field(info, name)
-    for i = 1, #info, 2 do
-        if info[i] == name then
-            return info[i + 1]
-        end
-    end
-end
-
 -- Whether the stream still is where it was left: it may be lost, and another one begun.
 -- Returns true or false; or nil and an error.
 local function reaches(connection, position)
@@ -141,7 +134,8 @@ local function reaches(connection, position)
         return nil, err
     end
     local ms, seq = cursor.parse_id(position)
-    local last_ms, last_seq = cursor.parse_id(tostring(field(info, "last-generated-id")))
+    local last_id = stream_info.field(info, "last-generated-id")
+    local last_ms, last_seq = cursor.parse_id(tostring(last_id))
     return ms ~= nil and last_ms ~= nil and not cursor.is_after(ms, seq, last_ms, last_seq)
 end
 

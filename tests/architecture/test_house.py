@@ -91,7 +91,10 @@ def test_the_nginx_configuration_holds_no_lua_of_its_own() -> None:
 
 
 def test_every_engine_has_its_lua_and_its_configuration() -> None:
-    lua = {path.stem for path in sources("lua/pushgate/engine", ending=".lua")}
+    home = ROOT / "lua/pushgate/engine"
+    own = list(sources("lua/pushgate/engine", ending=".lua"))
+    lua = {path.stem for path in own if path.parent == home}
+    assert {path.parent.name for path in own if path.parent != home} <= lua
     configuration = {path.parent.name for path in sources("nginx/engines", ending=".conf")}
     assert lua == configuration == set(ENGINES)
 
@@ -101,7 +104,7 @@ def test_only_the_engine_knows_its_name() -> None:
     chosen_in = {ROOT / "lua/pushgate/config.lua", ROOT / "lua/pushgate/engine.lua"}
     homes = (ROOT / "lua/pushgate/engine", ROOT / "nginx/engines")
     names = "|".join(ENGINES)
-    named = re.compile(rf"""["'/.=]({names})\b|\b({names})_""")
+    named = re.compile(rf"""["'/.=_]({names})\b|\b({names})_|_({names})_""")
     for path in [*sources("lua", ending=".lua"), *sources("nginx", ending=".conf")]:
         if path not in chosen_in and not any(path.is_relative_to(home) for home in homes):
             assert not named.search(path.read_text()), path

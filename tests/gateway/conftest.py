@@ -346,14 +346,42 @@ class OwnGateway:
 
 
 @pytest.fixture
-def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
-    """A gateway with two workers and a Redis that no other test uses."""
-    platform = Platform.find()
-    server = RedisServer(platform, tmp_path / "redis", free_port())
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that no other test uses."""
+    server = RedisServer(Platform.find(), tmp_path / "redis", free_port())
     server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def own_guarded(
+    engine: str, own_redis: RedisServer, signer: Signer, tmp_path: Path
+) -> Iterator[Gateway]:
+    """A gateway that takes tokens, on `own_redis`, not started."""
     settings = GatewaySettings(
         listen=f"127.0.0.1:{free_port()}",
-        redis_url=server.url,
+        redis_url=own_redis.url,
+        workers="2",
+        engine=engine,
+        token_keys=signer.path,
+        more={"PUSHGATE_RETRY_MIN_MS": "50", "PUSHGATE_RETRY_MAX_MS": "100"},
+    )
+    own = Gateway(Platform.find(), tmp_path / "gateway", settings)
+    try:
+        yield own
+    finally:
+        own.stop()
+
+
+@pytest.fixture
+def own_gateway(engine: str, own_redis: RedisServer, tmp_path: Path) -> Iterator[OwnGateway]:
+    """A gateway with two workers and a Redis that no other test uses."""
+    settings = GatewaySettings(
+        listen=f"127.0.0.1:{free_port()}",
+        redis_url=own_redis.url,
         workers="2",
         engine=engine,
         more={
@@ -362,13 +390,12 @@ def own_gateway(engine: str, tmp_path: Path) -> Iterator[OwnGateway]:
             "PUSHGATE_POLL_SECONDS": "1",
         },
     )
-    own = Gateway(platform, tmp_path / "gateway", settings)
+    own = Gateway(Platform.find(), tmp_path / "gateway", settings)
     try:
         own.start()
-        yield OwnGateway(own, server, LogWriter(own))
+        yield OwnGateway(own, own_redis, LogWriter(own))
     finally:
         own.stop()
-        server.stop()
 
 
 GatewayWith = Callable[..., Gateway]

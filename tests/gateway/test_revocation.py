@@ -4,17 +4,14 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
 
 from pushgate.keys import Keys
 from pushgate.revocation import RedisRevocations
-from stack.gateway import Gateway, GatewaySettings
-from stack.platform import Platform
-from stack.process import free_port, wait_until
+from stack.gateway import Gateway
+from stack.process import wait_until
 from stack.redis_server import RedisServer
 from tests.gateway.conftest import DEADLINE_SECONDS, LogWriter, Subscriber, SubscriberOf, ask
 from tests.gateway.polling_client import PollingClient
@@ -110,37 +107,6 @@ def test_a_poll_that_waits_gets_nothing_more(
     assert client.receive().events == []
     assert client.poll({"Cookie": f"pushgate={token}"}).status == 401
     client.close()
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that the test may empty and stop."""
-    server = RedisServer(Platform.find(), tmp_path / "redis", free_port())
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def own_guarded(
-    engine: str, own_redis: RedisServer, signer: Signer, tmp_path: Path
-) -> Iterator[Gateway]:
-    """A gateway on that Redis, not started."""
-    settings = GatewaySettings(
-        listen=f"127.0.0.1:{free_port()}",
-        redis_url=own_redis.url,
-        workers="2",
-        engine=engine,
-        token_keys=signer.path,
-        more={"PUSHGATE_RETRY_MIN_MS": "50", "PUSHGATE_RETRY_MAX_MS": "100"},
-    )
-    own = Gateway(Platform.find(), tmp_path / "gateway", settings)
-    try:
-        yield own
-    finally:
-        own.stop()
 
 
 def test_what_was_revoked_before_the_gateway_came_is_known(

@@ -7,45 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stack.gateway import Gateway, GatewaySettings
-from stack.platform import Platform
-from stack.process import free_port
+from stack.gateway import Gateway
 from stack.redis_server import RedisServer
 from tests.gateway.conftest import DEADLINE_SECONDS, LogWriter
 from tests.gateway.tokens import Signer
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway]
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that the test may stop."""
-    server = RedisServer(Platform.find(), tmp_path / "redis", free_port())
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def own_guarded(
-    engine: str, own_redis: RedisServer, signer: Signer, tmp_path: Path
-) -> Iterator[Gateway]:
-    """A gateway on that Redis."""
-    settings = GatewaySettings(
-        listen=f"127.0.0.1:{free_port()}",
-        redis_url=own_redis.url,
-        workers="2",
-        engine=engine,
-        token_keys=signer.path,
-    )
-    own = Gateway(Platform.find(), tmp_path / "gateway", settings)
-    try:
-        own.start()
-        yield own
-    finally:
-        own.stop()
 
 
 def send(gateway: Gateway, data: bytes) -> None:
@@ -102,6 +69,7 @@ def files_of(gateway: Gateway) -> dict[Path, bytes]:
 
 def test_no_log_holds_a_token(own_guarded: Gateway, own_redis: RedisServer, signer: Signer) -> None:
     token = signer.token("a-user-of-this-test", ["user:*"])
+    own_guarded.start()
     LogWriter(own_guarded).append("thread:1", "user:1")
     for request in requests(token):
         send(own_guarded, request)

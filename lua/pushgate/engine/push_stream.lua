@@ -26,7 +26,7 @@ local config = require("pushgate.config")
 local connections = require("pushgate.connections")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
-local places = require("pushgate.places")
+local places = require("pushgate.engine.push_stream.places")
 local subscribe = require("pushgate.subscribe")
 
 local json = require("cjson.safe")
