@@ -1,0 +1,34 @@
+"""`make run` with parts that a fault run can get at: each reaches Redis and the database by a link of
+its own, and has a clock of its own.
+
+Started as a process by `tests.faults.system`, which says in FAULTS_ENVIRONMENT (JSON: part -> names
+and values) what each part is told beyond the usual.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from stack.parts import Part, table
+from stack.platform import Platform
+from stack.run import main
+from stack.settings import RunSettings
+
+FAULTS_ENVIRONMENT = "FAULTS_ENVIRONMENT"
+
+
+def breakable(settings: RunSettings, platform: Platform, redis_port: int) -> Sequence[Part]:
+    """Return the parts of `make run`, each told what the harness has for it."""
+    told = json.loads(os.environ[FAULTS_ENVIRONMENT])
+    return tuple(
+        replace(part, environment={**part.environment, **told.get(part.name, {})})
+        for part in table(settings, platform, redis_port)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(breakable))
