@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,6 +56,21 @@ class Site:
     def delete_comment(self, comment: int) -> None:
         """Delete a comment."""
         self._call("DELETE", f"/api/comments/{comment}/")
+
+    def add_comments(self, thread: int, author: str, texts: Sequence[str]) -> list[int]:
+        """Post several comments, all or none, and return their ids."""
+        rows = [{"author": author, "text": text} for text in texts]
+        answer = self._call("POST", f"/api/threads/{thread}/comments/", {"comments": rows})
+        return [int(comment) for comment in answer["ids"]]
+
+    def edit_comments(self, thread: int, texts: Mapping[int, str]) -> None:
+        """Replace the texts of several comments (id -> text) of a thread, all or none."""
+        rows = [{"id": comment, "text": text} for comment, text in texts.items()]
+        self._call("PATCH", f"/api/threads/{thread}/comments/", {"comments": rows})
+
+    def delete_comments(self, thread: int, comments: Sequence[int]) -> None:
+        """Delete several comments of a thread, all or none."""
+        self._call("DELETE", f"/api/threads/{thread}/comments/", {"ids": list(comments)})
 
     def comments(self, thread: int) -> dict[int, str]:
         """Return the texts of all comments of a thread by their ids."""

@@ -1,5 +1,5 @@
-"""`make run` with parts that a fault run can get at: each reaches Redis and the database by a link of
-its own, and has a clock of its own.
+"""`make run` with parts that a fault run can get at: each reaches Redis and the database by a link
+of its own, and has a clock of its own.
 
 Started as a process by `tests.faults.system`, which says in FAULTS_ENVIRONMENT (JSON: part -> names
 and values) what each part is told beyond the usual.
