@@ -1,5 +1,5 @@
-"""Writers who post, edit and delete comments through the site's API, one by one and many at once, and
-note each write before they send it.
+"""Writers who post, edit and delete comments through the site's API, one by one and many at once,
+and note each write before they send it.
 
 Each writer keeps to the comments that it wrote, so that it knows what the site must answer. What
 became of a write without an answer it does not know; it looks into the thread afterwards, and goes

@@ -1,0 +1,10 @@
+"""Every fault there is, by name."""
+
+from __future__ import annotations
+
+from tests.faults.catalogue import crashes, data, processes
+from tests.faults.catalogue.fault import Fault
+
+CATALOGUE: tuple[Fault, ...] = (*processes.FAULTS, *crashes.FAULTS, *data.FAULTS)
+
+BY_NAME = {fault.name: fault for fault in CATALOGUE}

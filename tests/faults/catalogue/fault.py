@@ -1,0 +1,62 @@
+"""What a fault is, and what it may lay hands on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.faults.system import System
+
+PROCESSES, CRASH_POINTS, LINKS = "processes", "crash points", "links"
+DATA, DISK, CLOCK, CLIENTS = "data", "disk", "clock", "clients"
+
+
+@dataclass(slots=True)
+class Ground:
+    """What faults act on.
+
+    Attributes:
+        over: set when the run is; whoever waits stops waiting.
+        notes: what a fault has to say of itself, by its name; read and emptied by the runner.
+    """
+
+    system: System
+    over: threading.Event = field(default_factory=threading.Event)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, less of it when the run is over."""
+        self.over.wait(seconds)
+
+    def send(self, pid: int, number: signal.Signals) -> None:
+        """Send a signal to a process that may be gone."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that can happen.
+
+    Attributes:
+        inject: makes it happen and returns when it is over; what is to recover by itself then
+            does.
+        bound_seconds: by then all must work again; what takes longer is a finding.
+        target_seconds: what the 99th percentile of its recoveries is to be below; None where
+            nothing was promised.
+        weight: how often it is drawn, beside others.
+        loses_data: whether Redis loses what it had acknowledged, so that an epoch may end.
+    """
+
+    name: str
+    group: str
+    inject: Callable[[Ground, Random], None]
+    bound_seconds: float = 30.0
+    target_seconds: float | None = None
+    weight: float = 1.0
+    loses_data: bool = False
