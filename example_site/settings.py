@@ -7,6 +7,7 @@ SITE_HOSTS         host names the site answers to, separated by spaces
 SITE_DEBUG         `1` shows Django's debug pages
 PUSHGATE_*         where Redis is; see PUSHGATE below
 PUSHGATE_MODE      `outbox`, or `on_commit`: one query less a save, and events can be lost
+PUSHGATE_RETENTION_SECONDS: how long a relayed outbox row is kept, default 3600
 GATEWAY_URL        what browsers connect to for the stream
 """
 
@@ -122,6 +123,7 @@ PUSHGATE = {
     "PARTITIONS": int(os.environ.get("PUSHGATE_PARTITIONS") or 8),
     "GATEWAY_URL": os.environ.get("GATEWAY_URL") or "http://127.0.0.1:8080",
     "MODE": os.environ.get("PUSHGATE_MODE") or "outbox",
+    "RETENTION_SECONDS": int(os.environ.get("PUSHGATE_RETENTION_SECONDS") or 3600),
 }
 
 LOGGING = {

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from example_site.threads import comments
+from example_site.threads import bulk, comments
 from example_site.threads.comments import Refused
 from example_site.threads.models import Comment, Thread
 
@@ -60,7 +61,9 @@ def body(request: HttpRequest) -> dict[str, Any]:
     try:
         fields = json.loads(request.body)
     except RequestDataTooBig:
-        raise Refused("The request is too long: a comment may have 64 KB.", 413) from None
+        most = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) // 1024
+        sentence = f"The request is too long: a comment may have 64 KB, a request {most} KB."
+        raise Refused(sentence, 413) from None
     except (ValueError, RecursionError):
         raise Refused("The body is not JSON.") from None
     if not isinstance(fields, dict):
@@ -75,17 +78,36 @@ def threads(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"id": thread.pk}, status=201)
 
 
-@endpoint("GET", "POST")
+@endpoint("GET", "POST", "PATCH", "DELETE")
 def thread_comments(request: HttpRequest, *, thread_id: int) -> HttpResponse:
     """Read the newest comments, oldest first, or add one: `{"author", "text"}` -> 201 `{"id"}`.
 
     `?before=<comment id>` reads on backwards, `?limit=` (1-1000, default 200) sets how many.
+
+    1 to 500 comments at once, all or none; of one that is not there the answer is 404, of one
+    that cannot be stored 400 or 413, and then nothing has happened:
+
+    - POST `{"comments": [{"author", "text"}, ...]}` -> 201 `{"ids"}`, in the same order
+    - PATCH `{"comments": [{"id", "text"}, ...]}` -> 200 `{"ids"}`, edited by rising id
+    - DELETE `{"ids": [...]}` -> 204
     """
     thread = Thread.objects.get(pk=thread_id)
-    if request.method == "POST":
-        fields = body(request)
-        comment = comments.add_comment(thread, fields.get("author"), fields.get("text"))
-        return JsonResponse({"id": comment.pk}, status=201)
+    if request.method == "GET":
+        return page_of_comments(request, thread)
+    fields = body(request)
+    if request.method == "PATCH":
+        return JsonResponse({"ids": bulk.edit_comments(thread, fields.get("comments"))})
+    if request.method == "DELETE":
+        bulk.delete_comments(thread, fields.get("ids"))
+        return HttpResponse(status=204)
+    if "comments" in fields:
+        added = bulk.add_comments(thread, fields["comments"])
+        return JsonResponse({"ids": [comment.pk for comment in added]}, status=201)
+    comment = comments.add_comment(thread, fields.get("author"), fields.get("text"))
+    return JsonResponse({"id": comment.pk}, status=201)
+
+
+def page_of_comments(request: HttpRequest, thread: Thread) -> HttpResponse:
     limit = min(whole_number(request, "limit") or comments.PAGE_LENGTH, LONGEST_PAGE)
     rows, earlier = comments.newest_comments(thread, whole_number(request, "before"), limit)
     return JsonResponse(

@@ -67,10 +67,17 @@ def add_thread(title: object) -> Thread:
     return Thread.objects.create(title=clean_line(title, "title", TITLE_LENGTH))
 
 
+def new_comment(thread: Thread, author: object, text: object) -> Comment:
+    """Return a comment that can be stored."""
+    name = clean_line(author, "author", AUTHOR_LENGTH)
+    return Comment(thread=thread, author=name, text=clean_text(text, name))
+
+
 def add_comment(thread: Thread, author: object, text: object) -> Comment:
     """Store a new comment; its event goes out when the transaction commits."""
-    name = clean_line(author, "author", AUTHOR_LENGTH)
-    return Comment.objects.create(thread=thread, author=name, text=clean_text(text, name))
+    comment = new_comment(thread, author, text)
+    comment.save(force_insert=True)
+    return comment
 
 
 def edit_comment(comment_id: int, text: object) -> Comment:
@@ -81,10 +88,15 @@ def edit_comment(comment_id: int, text: object) -> Comment:
     """
     with transaction.atomic():
         comment = Comment.objects.select_for_update().get(pk=comment_id)
-        comment.text = clean_text(text, comment.author)
-        comment.edited_at = timezone.now()
-        comment.save(update_fields=["text", "edited_at"])
+        save_text(comment, text)
     return comment
+
+
+def save_text(comment: Comment, text: object) -> None:
+    """Replace the text of a comment whose row is locked."""
+    comment.text = clean_text(text, comment.author)
+    comment.edited_at = timezone.now()
+    comment.save(update_fields=["text", "edited_at"])
 
 
 def delete_comment(comment_id: int) -> Comment:

@@ -129,7 +129,7 @@ def test_what_is_not_there_is_404(client: Client, method: str, path: str, body: 
     ("method", "path", "allowed"),
     [
         ("GET", "/api/threads/", "POST"),
-        ("PUT", "/api/threads/1/comments/", "GET, POST"),
+        ("PUT", "/api/threads/1/comments/", "GET, POST, PATCH, DELETE"),
         ("POST", "/api/comments/1/", "PATCH, DELETE"),
     ],
 )
