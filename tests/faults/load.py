@@ -83,20 +83,20 @@ class Writer(threading.Thread):
         own = sorted(self._own[thread])
         what = self._random.random()
         if len(own) < _FEWEST or (what < 0.2 and len(own) < _MOST):
-            return self._create(thread)
+            return self._create_one(thread)
         if what < 0.24 and len(own) < _MOST:
             return self._create_many(thread)
         if what < 0.70:
-            return self._edit(thread, self._random.choice(own))
+            return self._edit_one(thread, self._random.choice(own))
         if what < 0.74:
             return self._edit_many(thread, own)
         if what < 0.77:
             return self._edit_in_vain(thread, own)
         if what < 0.95 or len(own) < _MOST:
-            return self._delete(thread, self._random.choice(own))
+            return self._delete_one(thread, self._random.choice(own))
         return self._delete_many(thread, own)
 
-    def _create(self, thread: int) -> int:
+    def _create_one(self, thread: int) -> int:
         write, text = self._begin(thread, CREATED)
 
         def call() -> None:
@@ -113,7 +113,7 @@ class Writer(threading.Thread):
 
         return self._send(write, call, len(texts))
 
-    def _edit(self, thread: int, comment: int) -> int:
+    def _edit_one(self, thread: int, comment: int) -> int:
         write, text = self._begin(thread, UPDATED, (comment,))
         return self._send(write, lambda: self._site.edit_comment(comment, text), 1)
 
@@ -129,7 +129,7 @@ class Writer(threading.Thread):
         texts = dict.fromkeys(write.comments, text)
         return self._send(write, lambda: self._site.edit_comments(thread, texts), 0)
 
-    def _delete(self, thread: int, comment: int) -> int:
+    def _delete_one(self, thread: int, comment: int) -> int:
         write, _ = self._begin(thread, DELETED, (comment,))
         return self._send(write, lambda: self._site.delete_comment(comment), 1)
 
