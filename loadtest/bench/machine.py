@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,9 +15,15 @@ import psutil
 from stack.errors import StackError
 from stack.platform import Platform, debian_release
 
+MEASURED = ("django", "gevent", "redis", "celery", "dramatiq", "rq")
 
-def machine_facts() -> str:
-    """Return cores, processor, kernel and the versions of what is measured."""
+
+def machine_facts(packages: Sequence[str] = MEASURED) -> str:
+    """Return cores, processor, kernel and the versions of what is measured.
+
+    Args:
+        packages: the Python packages among that.
+    """
     return ", ".join(
         [
             f"{os.cpu_count()} cores ({_processor()})",
@@ -24,10 +31,7 @@ def machine_facts() -> str:
             f"Debian {debian_release(Path('/')) or '?'}",
             *_server_versions(),
             f"Python {platform.python_version()}",
-            *(
-                f"{name} {version(name)}"
-                for name in ("django", "gevent", "redis", "celery", "dramatiq", "rq")
-            ),
+            *(f"{name} {version(name)}" for name in packages),
         ]
     )
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import redis
@@ -26,6 +27,7 @@ from stack.postgres_server import PostgresServer
 from stack.process import Process, free_port, wait_until
 from tests.faults import crash_points
 from tests.faults.build import Edit, build
+from tests.faults.links import Links
 from tests.faults.parts import FAULTS_ENVIRONMENT
 
 START_SECONDS = 120
@@ -34,7 +36,15 @@ RETENTION_SECONDS = 90
 """How long the relay keeps rows that it moved: what is sent again when Redis lost everything."""
 
 PARTS = ("redis", "gateway", "formatter", "relay", "site")
+
 REDIS_CLIENTS = ("gateway", "formatter", "relay", "site")
+DATABASE_CLIENTS = ("relay", "site")
+READERS_LINK = "readers-gateway"
+LINK_NAMES = (
+    *(f"{part}-redis" for part in REDIS_CLIENTS),
+    *(f"{part}-database" for part in DATABASE_CLIENTS),
+    READERS_LINK,
+)
 
 # Whatever becomes of the outbox's rows, this copy of them stays.
 _OUTBOX = "django_hooks_outboxrow"
@@ -80,6 +90,16 @@ class System:
         self.keys = Keys()
         self.postgres = PostgresServer()
         self._run: Process | None = None
+        self.links_port = free_port()
+        """Where readers reach the gateway by a link."""
+        self._redis_ports = {part: free_port() for part in REDIS_CLIENTS}
+        self._databases = {part: root / f"database-{part}" for part in DATABASE_CLIENTS}
+        self._links = Links(root)
+
+    @property
+    def links(self) -> Links:
+        """The links between the parts, `LINK_NAMES`."""
+        return self._links
 
     @property
     def site_url(self) -> str:
@@ -182,9 +202,23 @@ class System:
         """What each part is told beyond the usual."""
         told: dict[str, dict[str, str]] = {part: {} for part in PARTS}
         told["gateway"]["PUSHGATE_WORKERS"] = "2"
-        for part in ("relay", "site"):
+        for part, port in self._redis_ports.items():
+            told[part]["PUSHGATE_REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
+        for part, folder in self._databases.items():
+            told[part]["DATABASE_URL"] = (
+                f"postgres://{self.postgres.user}@{quote(str(folder), safe='')}/postgres"
+            )
             told[part]["PUSHGATE_RETENTION_SECONDS"] = str(RETENTION_SECONDS)
         return told
+
+    def _make_links(self) -> None:
+        for part, port in self._redis_ports.items():
+            self._links.add(f"{part}-redis", listen=port, to=self.redis_port)
+        for part, folder in self._databases.items():
+            folder.mkdir()
+            socket = self.postgres.socket
+            self._links.add(f"{part}-database", listen=folder / socket.name, to=socket)
+        self._links.add(READERS_LINK, listen=self.links_port, to=self.gateway_port)
 
     def _start(self) -> None:
         source = self.places.root / "source"
@@ -198,6 +232,8 @@ class System:
         self.places.state.mkdir()
         (self.places.state / "redis.port").write_text(f"{self.redis_port}\n", encoding="ascii")
         self.postgres.start()
+        self._links.__enter__()
+        self._make_links()
         log = self.places.root / "run.log"
         self._run = Process(
             "the system",
@@ -220,6 +256,7 @@ class System:
     def _stop(self) -> None:
         if self._run is not None:
             self._run.stop(STOP_SECONDS)
+        self._links.__exit__()
         self.postgres.stop()
         if not self.keep:
             shutil.rmtree(self.places.root, ignore_errors=True)

@@ -28,7 +28,7 @@ def _crash(point: CrashPoint) -> Callable[[Ground, Random], None]:
         try:
             wait_until(lambda: not armed.exists(), _PASSED_WITHIN_SECONDS, "somebody dies")
         except DeadlineMissed:
-            ground.notes[point.name] = _NOT_PASSED
+            ground.notes[f"crash {point.name}"] = _NOT_PASSED
         finally:
             armed.unlink(missing_ok=True)
 
@@ -55,7 +55,7 @@ def _crash_in_script(point: CrashPoint) -> Callable[[Ground, Random], None]:
             client.set(SPIN_KEY + point.name, 1, px=int(_PASSED_WITHIN_SECONDS * 1000))
             wait_until(spins, _PASSED_WITHIN_SECONDS, "the script spins", every_seconds=0.01)
         except (redis.RedisError, DeadlineMissed):
-            ground.notes[point.name] = _NOT_PASSED
+            ground.notes[f"crash {point.name}"] = _NOT_PASSED
             return
         ground.send(pid, signal.SIGKILL)
 

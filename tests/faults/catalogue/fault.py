@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
+from tests.faults.links import Links
 from tests.faults.system import System
 
 PROCESSES, CRASH_POINTS, LINKS = "processes", "crash points", "links"
@@ -23,11 +24,18 @@ class Ground:
     Attributes:
         over: set when the run is; whoever waits stops waiting.
         notes: what a fault has to say of itself, by its name; read and emptied by the runner.
+        database_lock: held by whoever ends or fills the database.
     """
 
     system: System
     over: threading.Event = field(default_factory=threading.Event)
     notes: dict[str, str] = field(default_factory=dict)
+    database_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def links(self) -> Links:
+        """The links between the parts."""
+        return self.system.links
 
     def wait(self, seconds: float) -> None:
         """Let time pass, less of it when the run is over."""

@@ -1,0 +1,77 @@
+"""Looks on while the log's epoch changes, and knows by itself whether Redis lost anything.
+
+A canary: a counter in Redis that only we raise, some twenty times a second. When an answer is not
+one above the last answer, Redis has lost writes that it had acknowledged.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import redis
+
+from tests.faults.evidence import EpochMove
+from tests.faults.system import System
+
+_EVERY_SECONDS = 0.05
+_CANARY = "faults:canary"
+
+BETWEEN_SECONDS = 15.0
+"""So long after Redis was seen to have lost something an epoch may still begin for it: those who
+notice first may be stopped, or cut off, themselves."""
+
+
+class Watch(threading.Thread):
+    """Watches one Redis until told to stop.
+
+    Attributes:
+        losses: when Redis was found, or made, to have lost acknowledged writes.
+    """
+
+    def __init__(self, system: System) -> None:
+        super().__init__(name="watch", daemon=True)
+        self.losses: list[float] = []
+        self._system = system
+        self._moves: list[tuple[float, str, str]] = []
+        self._enough = threading.Event()
+
+    def note_loss(self) -> None:
+        """Redis has been made to lose something."""
+        self.losses.append(time.monotonic())
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._enough.set()
+        self.join(10)
+
+    def run(self) -> None:
+        """Watch until told to stop."""
+        client = self._system.redis()
+        acknowledged, epoch = 0, ""
+        while not self._enough.wait(_EVERY_SECONDS):
+            try:
+                pipeline = client.pipeline(transaction=True)
+                pipeline.incr(_CANARY)
+                pipeline.get(self._system.keys.epoch)
+                counted, found = pipeline.execute()
+            except redis.RedisError:
+                # It may have counted without having answered.
+                client.close()
+                continue
+            if counted <= acknowledged:
+                self.note_loss()
+            acknowledged = counted
+            current = found.decode() if found else ""
+            if current and current != epoch:
+                if epoch:
+                    self._moves.append((time.monotonic(), epoch, current))
+                epoch = current
+        client.close()
+
+    def epochs(self) -> list[EpochMove]:
+        """Return every change of the epoch that was seen, and whether there was reason for it."""
+        return [
+            EpochMove(at, old, new, any(-2 < at - loss < BETWEEN_SECONDS for loss in self.losses))
+            for at, old, new in self._moves
+        ]
