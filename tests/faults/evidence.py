@@ -7,6 +7,7 @@ Times are those of the monotonic clock, which no fault moves.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -201,6 +202,7 @@ class Verdict:
         due: frames that had to come, over all readers.
         resets: resets that were justified.
         ambiguous: writes that were never answered.
+        unlisted: how many more of a kind there were than `findings` has room for.
     """
 
     deliveries: int = 0
@@ -208,7 +210,8 @@ class Verdict:
     resets: int = 0
     ambiguous: int = 0
     findings: list[Finding] = field(default_factory=list)
+    unlisted: Counter[Kind] = field(default_factory=Counter)
 
     def count(self, kind: Kind) -> int:
         """Return how many of a kind were found."""
-        return sum(finding.kind is kind for finding in self.findings)
+        return self.unlisted[kind] + sum(finding.kind is kind for finding in self.findings)

@@ -1,0 +1,103 @@
+"""Whether a reset was justified: the log really lost something, or the history no longer reached
+back."""
+
+from __future__ import annotations
+
+from pushgate import Cursor
+from pushgate.log import HISTORY_LENGTH
+from tests.faults.evidence import EpochMove, Kind, Mark, ReaderHistory, Sign, Verdict
+from tests.faults.findings import Findings
+from tests.faults.seen_frames import SeenFrames
+from tests.faults.streams import Streams, cursor_in, periods_of
+from tests.faults.truth import Truth
+
+
+class Resets:
+    """Looks at the resets of one reader after the other.
+
+    Args:
+        moves: of the epoch, as the harness saw them.
+    """
+
+    def __init__(
+        self,
+        truth: Truth,
+        frames: SeenFrames,
+        streams: Streams,
+        moves: list[EpochMove],
+        findings: Findings,
+        verdict: Verdict,
+    ) -> None:
+        self._truth = truth
+        self._frames = frames
+        self._streams = streams
+        self._move_to = {move.new: move for move in moves}
+        self._findings = findings
+        self._verdict = verdict
+
+    def check(self, reader: ReaderHistory) -> None:
+        """Find the resets of a reader that it should not have got."""
+        for number, mark in enumerate(reader.marks):
+            if mark.sign is not Sign.RESET:
+                continue
+            wrong = self._fault_of(reader, number, mark)
+            if wrong:
+                sentence = f"{reader.name} got a reset {mark.reason} at {mark.cursor}: {wrong}"
+                self._findings.add(Kind.FALSE_RESET, mark.at, sentence)
+            else:
+                self._verdict.resets += 1
+
+    def _fault_of(self, reader: ReaderHistory, number: int, mark: Mark) -> str:
+        """Return what is wrong with a reset, "" when nothing is."""
+        now = cursor_in(mark.cursor)
+        if now is None:
+            return "it says no position"
+        before = self._position_before(reader, number, mark)
+        if mark.reason == "epoch":
+            if before and before.epoch == now.epoch:
+                return "its position was of that epoch already"
+            lost = self._log_lost(before.epoch if before else "", now.epoch)
+            return "" if lost else "the log lost nothing"
+        if mark.reason == "history":
+            if before and self._log_lost(before.epoch, now.epoch):
+                return ""
+            missed = max(
+                (self._missed(reader, mark, channel) for channel in reader.channels), default=0
+            )
+            return "" if missed >= HISTORY_LENGTH else f"at most {missed} events lie between"
+        return "there is no reason for that"
+
+    def _position_before(self, reader: ReaderHistory, number: int, reset: Mark) -> Cursor | None:
+        """Return the last position a reader had before the connection that told it of a reset."""
+        for mark in reversed(reader.marks[:number]):
+            if mark.after < reset.after:
+                break
+            # The stream that brings a reset says the reset's position first.
+            if mark.cursor and (mark.sign is not Sign.SUBSCRIBED or mark.cursor != reset.cursor):
+                return cursor_in(mark.cursor)
+        if reset.after:
+            return self._frames.frames[reader.frames[reset.after - 1]].cursor
+        return None
+
+    def _log_lost(self, old: str, new: str) -> bool:
+        """Return whether one of the moves between two epochs was justified."""
+        epoch, passed = new, set[str]()
+        while epoch != old and epoch not in passed and epoch in self._move_to:
+            passed.add(epoch)
+            move = self._move_to[epoch]
+            if move.justified:
+                return True
+            epoch = move.old
+        return False
+
+    def _missed(self, reader: ReaderHistory, reset: Mark, channel: str) -> int:
+        """Return how many of a channel's events lie around a reset, at the most."""
+        place_of = self._frames.places.get(channel, {}).get
+        before = reversed(reader.frames[: reset.after])
+        after = reader.frames[reset.after :]
+        had = next((place for place in map(place_of, before) if place is not None), None)
+        if had is None:
+            had = self._streams.first_due(periods_of(reader)[0], channel) - 1
+        end = len(self._truth.channels.get(channel, ()))
+        next_one = next((place for place in map(place_of, after) if place is not None), end)
+        return next_one - had - 1

@@ -1,0 +1,466 @@
+"""The fault harness' checker finds what is wrong: each fault is made once and must be found."""
+
+from __future__ import annotations
+
+import random
+from array import array
+
+import pytest
+
+from pushgate.log import HISTORY_LENGTH
+from tests.faults.checker import check
+from tests.faults.evidence import Answer, Kind, Mark, ReaderHistory, Sign, Verdict
+from tests.faults.findings import MOST_LISTED
+from tests.faults.story import Story
+
+UPDATED, DELETED = "comment.updated", "comment.deleted"
+
+
+def sentences(verdict: Verdict) -> list[str]:
+    """What was found, for the message of a failed test."""
+    return [f"{finding.kind.value}: {finding.sentence}" for finding in verdict.findings]
+
+
+def assert_clean(story: Story) -> Verdict:
+    """The checker finds nothing."""
+    verdict = check(story.evidence)
+    assert sentences(verdict) == []
+    return verdict
+
+
+def assert_found(story: Story, kind: Kind, times: int = 1) -> Verdict:
+    """The checker finds this, so often, and nothing else."""
+    verdict = check(story.evidence)
+    assert {finding.kind for finding in verdict.findings} == {kind}, sentences(verdict)
+    assert verdict.count(kind) == times, sentences(verdict)
+    return verdict
+
+
+@pytest.fixture
+def story() -> Story:
+    """A thread with a comment from before the readers came."""
+    made = Story()
+    made.write()
+    return made
+
+
+@pytest.fixture
+def reader(story: Story) -> ReaderHistory:
+    """One who subscribed behind that comment."""
+    return story.reader()
+
+
+def some_events(story: Story, how_many: int = 5) -> list:
+    """Events of as many writes."""
+    return [event for _ in range(how_many) for event in story.write()]
+
+
+def test_a_run_in_which_all_goes_well_is_clean(story, reader):
+    events = some_events(story)
+    story.deliver(reader, events)
+    verdict = assert_clean(story)
+    assert (verdict.deliveries, verdict.due) == (5, 5)
+
+
+def test_edits_deletions_and_bulk_writes_are_clean(story, reader):
+    created = story.write(many=3)
+    comments = [event.data["id"] for event in created]
+    edited = story.write(type=UPDATED, comments=comments)
+    gone = story.write(type=DELETED, comments=comments[:2])
+    story.deliver(reader, created + edited + gone)
+    assert_clean(story)
+
+
+def test_a_reader_that_resumes_where_it_was_is_clean(story, reader):
+    events = some_events(story)
+    story.deliver(reader, events[:2])
+    story.mark(reader, Sign.ENDED)
+    story.mark(reader, Sign.SUBSCRIBED, story.cursor_of(events[1]))
+    story.deliver(reader, events[2:])
+    assert_clean(story)
+
+
+def test_a_write_under_way_while_a_reader_subscribed_may_come_or_not(story):
+    early = story.write()
+    late, lucky = story.reader(name="late"), story.reader(name="lucky")
+    for reader in (late, lucky):
+        reader.marks[0] = Mark(0, Sign.SUBSCRIBED, reader.marks[0].at, "aaaaaaaa.900-0")
+    late.marks[0] = Mark(0, Sign.SUBSCRIBED, late.marks[0].at, story.here())
+    events = some_events(story)
+    story.deliver(late, events)
+    story.deliver(lucky, story.log[:1] + early + events)
+    assert_clean(story)
+
+
+def test_readers_of_several_channels_are_looked_at_channel_by_channel(story):
+    reader = story.reader(7, 8)
+    first, second = some_events(story, 3), [e for _ in range(3) for e in story.write(thread=8)]
+    mixed = [event for pair in zip(first, second, strict=True) for event in pair]
+    for event in mixed:
+        story.cursor_of(event)
+    story.deliver(reader, mixed)
+    assert_clean(story)
+
+
+def test_an_event_that_is_missing_in_between_is_lost(story, reader):
+    events = some_events(story)
+    story.here()
+    story.deliver(reader, events[:2] + events[3:])
+    verdict = assert_found(story, Kind.LOST)
+    assert f"row {events[2].row}" in verdict.findings[0].sentence
+    assert verdict.findings[0].at == story.evidence.writes[3].begun_at
+    assert verdict.due == 5
+
+
+def test_what_was_written_after_a_reader_subscribed_is_due(story, reader):
+    events = some_events(story)
+    story.here()
+    story.deliver(reader, events[1:])
+    assert_found(story, Kind.LOST)
+
+
+def test_what_has_an_id_behind_that_of_the_beginning_is_due(story):
+    under_way = story.write()
+    seer, reader = story.reader(name="seer"), story.reader(name="reader")
+    seer.marks[0] = Mark(0, Sign.SUBSCRIBED, seer.marks[0].at, "aaaaaaaa.1001-0")
+    # Its id is behind the one that the stream began with, though its write had begun before.
+    reader.marks[0] = Mark(0, Sign.SUBSCRIBED, reader.marks[0].at, "aaaaaaaa.1001-0")
+    story.deliver(seer, under_way)
+    assert_found(story, Kind.LOST)
+
+
+def test_the_last_events_are_due(story, reader):
+    events = some_events(story)
+    story.here()
+    story.deliver(reader, events[:3])
+    assert_found(story, Kind.LOST, 2)
+
+
+def test_a_reader_that_got_nothing_lacks_everything(story, reader):
+    some_events(story)
+    assert_found(story, Kind.LOST, 5)
+
+
+def test_a_resume_with_a_gap_is_found(story, reader):
+    events = some_events(story)
+    story.here()
+    story.deliver(reader, events[:2])
+    story.mark(reader, Sign.ENDED)
+    story.mark(reader, Sign.SUBSCRIBED, story.cursor_of(events[2]))
+    story.deliver(reader, events[3:])
+    assert_found(story, Kind.LOST)
+
+
+def test_an_event_that_comes_again_is_found(story, reader):
+    events = some_events(story)
+    story.deliver(reader, [*events[:3], events[2], *events[3:]])
+    assert_found(story, Kind.TWICE)
+
+
+def test_an_event_under_two_ids_of_one_epoch_is_twice(story, reader):
+    events = some_events(story)
+    story.deliver(reader, events)
+    story.deliver_block(reader, story.block(events[-1], "aaaaaaaa.2000-0"))
+    verdict = check(story.evidence)
+    assert {finding.kind for finding in verdict.findings} == {Kind.TWICE}, sentences(verdict)
+
+
+def test_an_event_that_comes_behind_a_later_one_is_out_of_order(story, reader):
+    events = some_events(story)
+    story.here()
+    story.deliver(reader, [*events[:2], events[3], events[2], events[4]])
+    assert_found(story, Kind.OUT_OF_ORDER)
+
+
+def test_an_object_s_versions_in_the_log_the_wrong_way_round_are_out_of_order(story, reader):
+    events = some_events(story)
+    for event in (*events[:2], events[3], events[2], events[4]):
+        story.cursor_of(event)
+    story.deliver(reader, [*events[:2], events[3], events[2], events[4]])
+    assert_found(story, Kind.OUT_OF_ORDER)
+
+
+def test_ids_that_fall_are_out_of_order(story, reader):
+    events = some_events(story, 3)
+    for number, event in zip((5, 4, 6), events, strict=True):
+        story.deliver_block(reader, story.block(event, f"aaaaaaaa.200{number}-0"))
+    assert_found(story, Kind.OUT_OF_ORDER)
+
+
+def test_a_frame_at_or_before_the_stream_s_beginning_is_out_of_order(story, reader):
+    events = some_events(story, 2)
+    story.deliver(reader, events[:1])
+    story.mark(reader, Sign.SUBSCRIBED, story.here())
+    story.deliver(reader, events[1:])
+    assert_found(story, Kind.OUT_OF_ORDER)
+
+
+def test_a_frame_that_was_sent_as_other_bytes_to_another_reader_is_found(story, reader):
+    other = story.reader(name="reader 2")
+    events = some_events(story)
+    story.deliver(reader, events)
+    story.deliver(other, events[:4])
+    story.deliver_block(other, story.block(events[4], permalink="/elsewhere/"))
+    assert_found(story, Kind.OTHER_BYTES)
+
+
+def test_a_reset_after_the_log_lost_its_end_is_justified(story, reader):
+    events = some_events(story)
+    story.deliver(reader, events)
+    story.lose_tail(events[3:], "bbbbbbbb")
+    story.mark(reader, Sign.RESET, "bbbbbbbb.1004-0", "epoch")
+    story.deliver(reader, events[3:])
+    verdict = assert_clean(story)
+    assert verdict.resets == 1
+
+
+def test_a_reset_that_a_resume_brings_says_its_position_first(story, reader):
+    events = some_events(story)
+    story.deliver(reader, events)
+    story.mark(reader, Sign.ENDED)
+    story.lose_tail(events[3:], "bbbbbbbb")
+    story.mark(reader, Sign.SUBSCRIBED, "bbbbbbbb.1004-0")
+    story.mark(reader, Sign.RESET, "bbbbbbbb.1004-0", "epoch")
+    story.deliver(reader, events[3:])
+    assert_clean(story)
+
+
+def test_of_several_moves_while_a_reader_was_away_one_that_was_justified_does(story, reader):
+    story.deliver(reader, some_events(story))
+    story.move_epoch("bbbbbbbb", justified=True)
+    story.move_epoch("cccccccc", justified=False)
+    story.mark(reader, Sign.RESET, story.here(), "epoch")
+    assert_clean(story)
+
+
+@pytest.mark.parametrize("justified", [False, None])
+def test_a_reset_although_the_log_lost_nothing_is_false(story, reader, justified):
+    story.deliver(reader, some_events(story))
+    if justified is None:
+        story.epoch = "bbbbbbbb"
+    else:
+        story.move_epoch("bbbbbbbb", justified=justified)
+    story.mark(reader, Sign.RESET, "bbbbbbbb.9000-0", "epoch")
+    assert_found(story, Kind.FALSE_RESET)
+
+
+def test_a_second_reset_of_one_epoch_is_false(story, reader):
+    story.deliver(reader, some_events(story))
+    story.move_epoch("bbbbbbbb", justified=True)
+    for _ in range(2):
+        story.mark(reader, Sign.RESET, story.here(), "epoch")
+    verdict = assert_found(story, Kind.FALSE_RESET)
+    assert verdict.resets == 1
+
+
+def test_a_move_before_the_reader_came_justifies_no_reset_of_a_later_one(story):
+    story.move_epoch("bbbbbbbb", justified=True)
+    reader = story.reader()
+    story.deliver(reader, some_events(story))
+    story.move_epoch("cccccccc", justified=False)
+    story.mark(reader, Sign.RESET, story.here(), "epoch")
+    assert_found(story, Kind.FALSE_RESET)
+
+
+@pytest.mark.parametrize("missed, justified", [(HISTORY_LENGTH, True), (HISTORY_LENGTH - 1, False)])
+def test_a_reset_for_the_history_needs_as_many_events_in_between(story, reader, missed, justified):
+    events = some_events(story, missed + 4)
+    story.here()
+    story.deliver(reader, events[:2])
+    story.mark(reader, Sign.ENDED)
+    story.mark(reader, Sign.RESET, story.cursor_of(events[-3]), "history")
+    story.deliver(reader, events[-2:])
+    if justified:
+        assert_clean(story)
+    else:
+        assert_found(story, Kind.FALSE_RESET)
+
+
+def test_a_reset_for_a_reason_of_its_own_is_false(story, reader):
+    story.mark(reader, Sign.RESET, story.here(), "cursor")
+    assert_found(story, Kind.FALSE_RESET)
+
+
+@pytest.mark.parametrize("changed", ["event_id", "version", "object", "id", "author", "text"])
+def test_a_frame_that_no_row_says_is_a_stranger(story, reader, changed):
+    other = story.reader(name="reader 2")
+    events = some_events(story)
+    story.deliver(other, events)
+    story.deliver(reader, events)
+    story.deliver_block(reader, story.block(events[0], "aaaaaaaa.9000-0", **{changed: "other"}))
+    assert_found(story, Kind.STRANGER)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b'id: aaaaaaaa.9000-0\nevent: gone\ndata: {"event_id":"1","type":"comment.created"}',
+        b"id: aaaaaaaa.9000-0\nevent: comment.created\ndata: {not JSON",
+        b"id: aaaaaaaa.9000-0\nevent: comment.created\ndata: []",
+        b"half a frame",
+    ],
+)
+def test_what_is_no_frame_of_an_event_is_a_stranger(story, reader, block):
+    events = some_events(story)
+    story.deliver(reader, events)
+    story.deliver_block(reader, block)
+    assert_found(story, Kind.STRANGER)
+
+
+def test_a_frame_without_an_id_is_a_stranger(story, reader):
+    events = some_events(story)
+    story.deliver(reader, events[:4])
+    story.deliver_block(reader, story.block(events[4]).partition(b"\n")[2])
+    assert_found(story, Kind.STRANGER)
+
+
+def test_a_frame_of_another_channel_is_found(story, reader):
+    events = some_events(story)
+    other = story.write(thread=8)
+    story.deliver(reader, events + other)
+    assert_found(story, Kind.WRONG_CHANNEL)
+
+
+@pytest.mark.parametrize("doomed, answer", [(True, Answer.NONE), (False, Answer.REFUSED)])
+def test_an_event_of_what_was_rolled_back_or_refused_is_untold(story, reader, doomed, answer):
+    events = story.write(answer=answer, doomed=doomed)
+    story.deliver(reader, events)
+    assert_found(story, Kind.UNTOLD)
+
+
+def test_an_accepted_write_without_its_event_is_untold(story, reader):
+    story.write(happens=False)
+    assert_found(story, Kind.UNTOLD)
+
+
+def test_an_accepted_bulk_write_with_a_part_of_its_events_is_untold(story, reader):
+    events = story.write(many=3)
+    story.evidence.committed.remove(events[1])
+    del story.evidence.stored[events[1].data["id"]]
+    story.deliver(reader, [events[0], events[2]])
+    assert_found(story, Kind.UNTOLD)
+
+
+def test_an_unanswered_write_may_have_happened_or_not(story, reader):
+    happened = story.write(answer=Answer.NONE, many=2)
+    story.write(answer=Answer.NONE, happens=False)
+    comments = [event.data["id"] for event in happened]
+    edited = story.write(type=UPDATED, comments=comments, answer=Answer.NONE)
+    story.write(type=DELETED, comments=comments, answer=Answer.NONE, happens=False)
+    gone = story.write(type=DELETED, comments=comments, answer=Answer.NONE)
+    story.write(type=DELETED, comments=comments, answer=Answer.REFUSED, happens=False)
+    story.deliver(reader, happened + edited + gone)
+    verdict = assert_clean(story)
+    assert verdict.ambiguous == 5
+
+
+def test_an_unanswered_bulk_write_is_whole_or_nothing(story, reader):
+    created = story.write(many=3)
+    comments = [event.data["id"] for event in created]
+    edited = story.write(type=UPDATED, comments=comments, answer=Answer.NONE)
+    story.evidence.committed.remove(edited[2])
+    story.evidence.stored[comments[2]] = (7, created[2].data["text"])
+    story.deliver(reader, created + edited[:2])
+    assert_found(story, Kind.UNTOLD)
+
+
+def test_a_deletion_that_was_refused_and_happened_is_untold(story, reader):
+    created = story.write(many=2)
+    comments = [event.data["id"] for event in created]
+    gone = story.write(type=DELETED, comments=comments[:1], answer=Answer.REFUSED)
+    story.deliver(reader, created + gone)
+    assert_found(story, Kind.UNTOLD)
+
+
+def test_a_row_that_was_written_twice_is_untold(story, reader):
+    (event,) = story.write()
+    (again,) = story.write()
+    again = story.replace_row(again, data=event.data, object=event.object)
+    story.evidence.writes.pop()
+    story.evidence.stored.popitem()
+    story.deliver(reader, [event, again])
+    assert_found(story, Kind.UNTOLD)
+
+
+def test_a_change_without_an_event_is_untold(story, reader):
+    events = some_events(story)
+    story.deliver(reader, events)
+    story.evidence.stored[events[0].data["id"]] = (7, "changed behind the hook")
+    del story.evidence.stored[events[1].data["id"]]
+    assert_found(story, Kind.UNTOLD, 2)
+
+
+def test_threads_that_are_none_of_the_run_s_are_left_alone(story, reader):
+    story.evidence.stored[1] = (1, "The demo thread")
+    assert_clean(story)
+
+
+def test_a_page_s_list_is_followed_from_where_it_read_it_last(story):
+    page = story.reader(name="page 1")
+    first = some_events(story)
+    story.deliver(page, first)
+    story.lose_tail(first[3:], "bbbbbbbb")
+    story.mark(page, Sign.RESET, "bbbbbbbb.1004-0", "epoch")
+    story.deliver(page, first[3:])
+    gone = story.write(type=DELETED, comments=[first[0].data["id"]])
+    story.list_anew(page)
+    edited = story.write(type=UPDATED, comments=[first[1].data["id"]])
+    # What the list holds already may come again.
+    story.deliver(page, edited)
+    verdict = assert_clean(story)
+    assert verdict.deliveries == 8
+    assert gone
+
+
+def test_a_page_whose_list_is_another_is_found(story):
+    page = story.reader(name="page 1")
+    story.list_anew(page)
+    events = some_events(story)
+    story.deliver(page, events)
+    listed = page.marks[1].comments
+    assert listed is not None
+    listed[100] = "as it was an hour ago"  # type: ignore[index]
+    assert_found(story, Kind.WRONG_LIST)
+
+
+def test_times_are_those_of_delivery_where_they_were_noted(story, reader):
+    events = some_events(story)
+    story.deliver(reader, [*events, events[4]])
+    reader.times = array("d", [2000.0, 2001, 2002, 2003, 2004, 2077])
+    verdict = assert_found(story, Kind.TWICE)
+    assert verdict.findings[0].at == 2077
+
+
+def test_findings_beyond_the_bound_are_counted(story, reader):
+    some_events(story, MOST_LISTED + 50)
+    verdict = check(story.evidence)
+    assert len(verdict.findings) == MOST_LISTED
+    assert verdict.count(Kind.LOST) == MOST_LISTED + 50
+
+
+def test_a_million_deliveries_are_looked_at():
+    seed = 20
+    chosen = random.Random(seed)
+    story = Story()
+    readers = [
+        story.reader(*chosen.sample(range(5), chosen.choice((1, 1, 2))), name=f"reader {number}")
+        for number in range(100)
+    ]
+    events = [event for _ in range(37_000) for event in story.write(thread=chosen.randrange(5))]
+    of_thread = {thread: {f"thread:{thread}"} for thread in range(5)}
+    indexes = []
+    for event in events:
+        indexes.append(len(story.evidence.frames))
+        story.evidence.frames.append(story.block(event))
+    for reader in readers:
+        mine = set(reader.channels)
+        reader.frames.extend(
+            index
+            for index, event in zip(indexes, events, strict=True)
+            if mine & of_thread[event.data["thread"]]
+        )
+    verdict = assert_clean(story)
+    assert verdict.deliveries == verdict.due > 900_000
+    # One frame of one of them, anywhere.
+    del readers[40].frames[chosen.randrange(5_000)]
+    assert_found(story, Kind.LOST)
