@@ -1,15 +1,14 @@
 """`make faults`: everything that is proved by breaking things, one after the other.
 
-    run      faults under load for MINUTES, and a report of what became of every event
-    bugs     each planted bug in a build of its own: the checker must find it
-    drops    thousands of clients, each cut again and again
-    reloads  nginx reloaded under thousands of subscribers, again and again
+run      faults under load for MINUTES, and a report of what became of every event
+bugs     each planted bug in a build of its own: the checker must find it
+drops    thousands of clients, each cut again and again
+reloads  nginx reloaded under thousands of subscribers, again and again
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from tests.faults.catalogue import crashes, data, processes
+from tests.faults.catalogue import crashes, data, database, links, processes
 from tests.faults.catalogue.fault import Fault
 
-CATALOGUE: tuple[Fault, ...] = (*processes.FAULTS, *crashes.FAULTS, *data.FAULTS)
+CATALOGUE: tuple[Fault, ...] = (
+    *processes.FAULTS,
+    *crashes.FAULTS,
+    *links.FAULTS,
+    *data.FAULTS,
+    *database.FAULTS,
+)
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}

@@ -30,11 +30,18 @@ def _half_open(ground: Ground, link: str, random: Random) -> None:
     ground.wait(random.uniform(1, 8))
 
 
+def _lose_replies(ground: Ground, link: str, random: Random) -> None:
+    """What was asked for is done, and who asked does not know."""
+    for _ in range(3):
+        ground.links.set(link, "lose_replies", count=random.randint(1, 8))
+        ground.wait(random.uniform(0.2, 0.6))
+
+
 def _lie(ground: Ground, link: str, random: Random) -> None:
-    """Something was done and nobody is told, or was not done; or the answer breaks off."""
-    mode = random.choice(("lose_replies", "lose_requests", "truncate", "one_way", "split"))
+    """What is asked for does not arrive, answers break off or vanish, bytes come one by one."""
+    mode = random.choice(("lose_requests", "truncate", "one_way", "split"))
     ground.notes[f"link {link}: lying"] = mode
-    if mode in ("lose_replies", "lose_requests", "truncate"):
+    if mode in ("lose_requests", "truncate"):
         ground.links.set(link, mode, count=random.randint(1, 4))
     elif mode == "one_way":
         ground.links.set(link, mode, passes=random.choice(("requests", "replies")))
@@ -47,6 +54,7 @@ _WAYS: tuple[tuple[str, Break], ...] = (
     ("slow", _slow),
     ("cut", _cut),
     ("half-open", _half_open),
+    ("replies lost", _lose_replies),
     ("lying", _lie),
 )
 
