@@ -21,11 +21,14 @@ class ToldGateway:
     """A gateway and its Redis; a context manager.
 
     Attributes:
+        folder: with the files of both.
         story: what was written; its evidence is the truth.
+        lock: held while it is written and published.
     """
 
     def __init__(self, folder: Path) -> None:
         platform = Platform.find()
+        self.folder = folder
         self.redis = RedisServer(platform, folder / "redis", free_port())
         self._port = free_port()
         settings = GatewaySettings(
