@@ -180,10 +180,12 @@ class Streams:
             seen.add(index)
 
     def _check_channels(self, reader: ReaderHistory) -> None:
+        places = (self._frames.places.get(channel, {}) for channel in reader.channels)
+        # Strangers among them are of no channel's order, but may be of the reader's own.
         own = set(reader.channels)
         foreign = {
             index
-            for index in set(reader.frames)
+            for index in set(reader.frames).difference(*places)
             if not own.intersection(self._frames.frames[index].channels)
         }
         if not foreign:

@@ -9,7 +9,7 @@ import pytest
 
 from pushgate.log import HISTORY_LENGTH
 from tests.faults.checker import check
-from tests.faults.evidence import Answer, Kind, Mark, ReaderHistory, Sign, Verdict
+from tests.faults.evidence import Answer, CommittedEvent, Kind, Mark, ReaderHistory, Sign, Verdict
 from tests.faults.findings import MOST_LISTED
 from tests.faults.story import Story
 
@@ -50,7 +50,7 @@ def reader(story: Story) -> ReaderHistory:
     return story.reader()
 
 
-def some_events(story: Story, how_many: int = 5) -> list:
+def some_events(story: Story, how_many: int = 5) -> list[CommittedEvent]:
     """Events of as many writes."""
     return [event for _ in range(how_many) for event in story.write()]
 
@@ -419,7 +419,7 @@ def test_a_page_whose_list_is_another_is_found(story):
     story.deliver(page, events)
     listed = page.marks[1].comments
     assert listed is not None
-    listed[100] = "as it was an hour ago"  # type: ignore[index]
+    listed[100] = "as it was an hour ago"
     assert_found(story, Kind.WRONG_LIST)
 
 
