@@ -26,7 +26,7 @@ readonly GATEWAY_PACKAGES=(
 )
 # What the tests run beside it, of Debian 13 too.
 readonly TEST_SERVER_PACKAGES=(valkey-server)
-readonly TEST_PACKAGES=(chromium postgresql lua-check luajit lua-busted lua-cjson libfaketime)
+readonly TEST_PACKAGES=(chromium postgresql lua-check luajit lua-busted lua-cjson)
 # Compiles the bare loop that the gateway is measured beside; the tests try the benchmarks too.
 readonly BENCH_PACKAGES=(gcc libc6-dev)
 

@@ -217,12 +217,11 @@ def test_what_a_slow_link_holds_back_arrives_once_it_heals(
     redis_link: tuple[str, int], links: Links
 ) -> None:
     name, port = redis_link
-    with client_at(port) as client:
-        assert client.connection is not None
+    with closing(joined(port)) as client:
         links.set(name, "slow", latency_seconds=3600)
-        client.connection.send_command("PING")
+        client.sendall(b"PING\r\n")
         links.heal(name)
-        assert client.connection.read_response() == b"PONG"
+        assert client.recv(100) == b"+PONG\r\n"
 
 
 def test_a_cut_resets_who_is_there_and_refuses_who_comes(
