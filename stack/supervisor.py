@@ -66,6 +66,8 @@ exec {command}
 """
 
 
+_SUPERVISORD = REPOSITORY / "stack" / "quick_supervisord.py"
+
 # A supervisord that is killed takes its parts along.
 _DIE_WITH_SUPERVISORD = ("setpriv", "--pdeathsig", "KILL", "--")
 
@@ -98,7 +100,8 @@ class Supervisor:
         self._configuration = state_dir / "supervisord.conf"
         self._process = Process(
             "supervisord",
-            (sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration)),
+            # -P: its own folder has modules with the names of Python's.
+            (sys.executable, "-P", str(_SUPERVISORD), "-c", str(self._configuration)),
             log=state_dir / "logs" / "supervisord.out",
             directory=state_dir,
             # Asked with SIGTERM it stops the parts in good order, also when we were killed.
