@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,10 @@ from typing import Any
 import pytest
 
 from stack.gateway import Gateway
-from stack.platform import REPOSITORY, Platform
 from stack.process import wait_until
 from tests.gateway.conftest import DEADLINE_SECONDS, OwnGateway, Subscriber
 from tests.gateway.crowd import Crowd
+from tests.gateway.thieves import gateway_with
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway, pytest.mark.timeout(180)]
 
@@ -50,26 +48,6 @@ def ledger_when(
 def ledger_at_rest(gateway: Gateway) -> dict[str, Any]:
     """The books when all streams have ended."""
     return ledger_when(gateway, lambda books: books["streams"]["open"] == 0, "no stream is open")
-
-
-@contextmanager
-def gateway_with(own: OwnGateway, path: str, old: str, new: str) -> Iterator[OwnGateway]:
-    """The same gateway with one line of its Lua changed: a thief."""
-    lua = own.gateway.directory / "lua"
-    shutil.copytree(REPOSITORY / "lua", lua)
-    file = lua / "pushgate" / path
-    text = file.read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{path} has changed; this test changes {old!r} in it"
-    file.write_text(text.replace(old, new), encoding="utf-8")
-    own.gateway.stop()
-    settings = own.gateway.settings
-    changed = replace(settings, more={**settings.more, "PUSHGATE_LUA_DIR": str(lua)})
-    thief = Gateway(Platform.find(), own.gateway.directory, changed)
-    thief.start()
-    try:
-        yield OwnGateway(thief, own.redis_server, own.log)
-    finally:
-        thief.stop()
 
 
 def wait_until_gone(pid: int) -> None:
