@@ -6,6 +6,7 @@ import signal
 import sys
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -155,6 +156,11 @@ class Supervisor:
     def start_part(self, name: str) -> None:
         """Start one part; from now on it is started again whenever it ends."""
         self._ask.supervisor.startProcess(name, False)
+
+    def kill_part(self, name: str) -> None:
+        """End one part as a crash would; it is started again. Nothing when it does not run."""
+        with suppress(OSError, HTTPException, xmlrpc.client.Error):
+            self._ask.supervisor.signalProcess(name, "KILL")
 
     def state_of(self, name: str) -> PartState:
         """Return what is known of a part.

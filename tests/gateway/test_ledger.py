@@ -229,3 +229,37 @@ def test_a_stream_that_lacks_its_last_frame_is_ended_and_resumes(own_gateway: Ow
         # It resumed from before the frame: nothing was lost.
         assert books["balances"]
         assert "lacks a frame behind" in thief.gateway.log.read_text(encoding="utf-8")
+
+
+def test_a_busy_stream_that_lacks_a_frame_is_told(own_gateway: OwnGateway) -> None:
+    """The engine has forgotten it in one of its channels; the other one takes it past the frame."""
+    settings = own_gateway.gateway.settings
+    own_gateway.gateway.settings = replace(
+        settings, more={**settings.more, "PUSHGATE_PING_SECONDS": "1"}
+    )
+    old = "        text, ends = subscribe.pass(subscriber, block)"
+    new = (
+        "        if block:find('stolen') then text = ''\n"
+        "        else text, ends = subscribe.pass(subscriber, block) end"
+    )
+    with gateway_with(own_gateway, "engine/push_stream.lua", old, new) as thief:
+        subscriber = Subscriber(thief.client("thread:1/thread:2")).connect()
+        single = Subscriber(thief.client("thread:2")).connect()
+        thief.log.append("thread:2", n=1)
+        thief.log.append("thread:1", text="stolen", n=2)
+        last = thief.log.append("thread:2", n=3)
+        subscriber.wait_until_ended()
+        assert [event.type for event in subscriber.events][2:] == ["reset"]
+        told = subscriber.events[-1]
+        assert json.loads(told.data)["reason"] == "history"
+        assert subscriber.client.last_event_id == told.id == last
+        subscriber.connect()
+        thief.log.append("thread:1", n=4)
+        subscriber.wait_for(4)
+        single.wait_for(2)
+        assert subscriber.numbers() == [1, 3, 4]
+        for each in (subscriber, single):
+            each.client.close()
+        # It was told: nothing was lost without a word.
+        assert ledger_at_rest(thief.gateway)["balances"]
+        assert "is told and begins anew" in thief.gateway.log.read_text(encoding="utf-8")

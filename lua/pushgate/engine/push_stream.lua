@@ -79,8 +79,8 @@ end
 --
 -- A stream that ends gets its end, on which the client closes the connection. Over HTTP/2, where
 -- one connection has many streams, only the module can finish the request: an error returned from
--- here is a broken connection to it. It must not get one while it is registering the subscriber;
--- then it comes with the next block.
+-- here is a broken connection to it. It must not get one while it is registering the subscriber,
+-- and what is still to be said must go out before; then it comes with the next block.
 function _M.filter()
     local subscriber = ngx.ctx.subscriber
     local block = ngx.arg[1]
@@ -100,7 +100,7 @@ function _M.filter()
     if ends then
         if ngx.var.server_protocol ~= "HTTP/2.0" then
             connections.close(subscriber)
-        elseif started then
+        elseif started and text == "" then
             return ngx.ERROR
         else
             subscriber.started, ends = ENDED, false
