@@ -37,11 +37,11 @@ from pushgate import (
     RedisLog,
     connect,
 )
-from pushgate.leases import LEASE_SECONDS, RELAY, RENEW_SECONDS
+from pushgate.leases import RELAY, RELAY_LEASE_SECONDS, RELAY_RENEW_SECONDS
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 0.5
 STANDBY_SECONDS = 0.4
 HELD_BACK_SECONDS = (0.005, 0.05)
 FULL_SECONDS = (0.1, 2.0)
@@ -165,7 +165,7 @@ class Relay:
     def _hold_lease(self) -> bool:
         now = time.monotonic()
         if self._lease is None:
-            self._lease = self._queue.leases.acquire(RELAY, self._owner, LEASE_SECONDS)
+            self._lease = self._queue.leases.acquire(RELAY, self._owner, RELAY_LEASE_SECONDS)
             if self._lease is None:
                 return False
             logger.info("leads from now on, as %s", self._owner)
@@ -174,8 +174,8 @@ class Relay:
             self._streams.clear()
             self._names.clear()
             self._look_again_at = now
-        elif now - self._renewed_at >= RENEW_SECONDS:
-            if not self._queue.leases.renew(self._lease, LEASE_SECONDS):
+        elif now - self._renewed_at >= RELAY_RENEW_SECONDS:
+            if not self._queue.leases.renew(self._lease, RELAY_LEASE_SECONDS):
                 logger.warning("the lease ran out; asking for it again")
                 self._lease = None
                 return False

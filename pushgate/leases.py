@@ -24,6 +24,14 @@ RENEW_SECONDS = 1.0
 RELAY = "relay"
 """The lease of the relay's leader."""
 
+RELAY_LEASE_SECONDS = 2.0
+"""One relay works for all, so its successor must not wait long. A leader that pauses for longer
+leads again with its next turn, or finds that another one does.
+"""
+
+RELAY_RENEW_SECONDS = 0.5
+"""How often the leader renews; never more than as long again after that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

@@ -28,6 +28,8 @@ class Part:
         healthy: whether it does its work now.
         healthy_means: the same in words, after the part's name: `answers PING`.
         environment: what it is told beyond the common environment.
+        answers: whether it lives, though it may not do its work; a part that does not for long is
+            killed, and so started again. None: its process alone says so.
         before: commands that must end well before it is started.
         stop_seconds: how long it may take to stop before it is killed.
     """
@@ -37,6 +39,7 @@ class Part:
     healthy: Callable[[], bool]
     healthy_means: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    answers: Callable[[], bool] | None = None
     before: tuple[tuple[str, ...], ...] = ()
     stop_seconds: int = 10
 
@@ -80,6 +83,8 @@ def table(settings: RunSettings, platform: Platform, redis_port: int) -> tuple[P
             command=gateway_command(platform, gateway_files),
             healthy=lambda: page_is_served_by(gateway_files / "private.sock", "/readyz"),
             healthy_means="follows the log",
+            # nginx' master goes on also without workers.
+            answers=lambda: page_is_served_by(gateway_files / "private.sock", "/healthz"),
             environment=gateway_environment(
                 platform,
                 gateway_files,

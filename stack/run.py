@@ -19,6 +19,7 @@ from stack.process import Process, free_port, port_is_free, tail, wait_until
 from stack.settings import RunSettings
 from stack.stop_signals import StopSignals, ToldToStop
 from stack.supervisor import Supervisor
+from stack.watch import Watch
 
 # How long one part may take from its start to its work, on a slow machine's first start.
 HEALTHY_SECONDS = 60
@@ -70,8 +71,10 @@ def run(settings: RunSettings, signals: StopSignals, make_parts: PartsTable) -> 
         for part in parts:
             start_part(supervisor, part, settings.state_dir, environment)
         say(f"ready {settings.site_url}")
+        watch = Watch(parts, supervisor.kill_part)
         while supervisor.running:
             signals.check_parent()
+            watch.look()
             time.sleep(0.5)
         raise StackError(
             f"supervisord ended, and the parts with it; see {settings.state_dir}/logs; start again"

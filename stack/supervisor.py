@@ -6,6 +6,7 @@ import signal
 import sys
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -66,6 +67,8 @@ exec {command}
 """
 
 
+_SUPERVISORD = REPOSITORY / "stack" / "quick_supervisord.py"
+
 # A supervisord that is killed takes its parts along.
 _DIE_WITH_SUPERVISORD = ("setpriv", "--pdeathsig", "KILL", "--")
 
@@ -98,7 +101,8 @@ class Supervisor:
         self._configuration = state_dir / "supervisord.conf"
         self._process = Process(
             "supervisord",
-            (sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration)),
+            # -P: its own folder has modules with the names of Python's.
+            (sys.executable, "-P", str(_SUPERVISORD), "-c", str(self._configuration)),
             log=state_dir / "logs" / "supervisord.out",
             directory=state_dir,
             # Asked with SIGTERM it stops the parts in good order, also when we were killed.
@@ -152,6 +156,11 @@ class Supervisor:
     def start_part(self, name: str) -> None:
         """Start one part; from now on it is started again whenever it ends."""
         self._ask.supervisor.startProcess(name, False)
+
+    def kill_part(self, name: str) -> None:
+        """End one part as a crash would; it is started again. Nothing when it does not run."""
+        with suppress(OSError, HTTPException, xmlrpc.client.Error):
+            self._ask.supervisor.signalProcess(name, "KILL")
 
     def state_of(self, name: str) -> PartState:
         """Return what is known of a part.

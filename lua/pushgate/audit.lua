@@ -14,7 +14,9 @@
 -- over again; subscribers drop those. When numbers were thrown out of `recent` for want of
 -- memory, the stream is `unaudited`.
 --
--- Phases: begin(), again() wherever the engine sends from; finish() log.
+-- The same is asked at pings, by misses.lua: a stream that lacks a frame is told so.
+--
+-- Phases: begin(), again(), lacking() wherever the engine sends from; finish() log.
 
 local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
@@ -122,18 +124,17 @@ local function owed_before(subscriber, ms, seq)
     return owed, met
 end
 
--- The stream has ended.
-function _M.finish(subscriber)
-    local numbers = subscriber.numbers
-    if not numbers or recent.evictions() ~= subscriber.evictions then
-        return unaudited(subscriber)
+-- How many frames were owed up to the cursor, and how many came. Nil when nobody can know.
+local function balance(subscriber)
+    if not subscriber.numbers or recent.evictions() ~= subscriber.evictions then
+        return nil
     end
     if subscriber.passed == 0 then
-        return book(0, 0)
+        return 0, 0
     end
     local owed, met = owed_before(subscriber, subscriber.ms, subscriber.seq)
     if not owed then
-        return unaudited(subscriber)
+        return nil
     end
     local came = all_that_came(subscriber)
     -- The last frame's other copies may be under way: neither side has it. When it has left
@@ -141,6 +142,22 @@ function _M.finish(subscriber)
     if met then
         local copies = subscriber.copies or NONE
         came = came - 1 - (copies.at == subscriber.passed and copies.last or 0)
+    end
+    return owed, came
+end
+
+-- How many frames before its cursor the stream lacks, as far as that can be known. Each tail hands
+-- over in the log's order and each worker's frames come in that order, so they will not come.
+function _M.lacking(subscriber)
+    local owed, came = balance(subscriber)
+    return owed and math.max(0, owed - came) or 0
+end
+
+-- The stream has ended.
+function _M.finish(subscriber)
+    local owed, came = balance(subscriber)
+    if not owed then
+        return unaudited(subscriber)
     end
     if came < owed then
         ngx.log(ngx.ERR, "a stream of ", table.concat(subscriber.names, " "), " lacked ",

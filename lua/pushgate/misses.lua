@@ -9,10 +9,15 @@
 -- last look has been handed over for longer than any frame takes; if the subscriber has not got so
 -- far, it never will, and must resume.
 --
+-- One that is kept busy by another of its channels gets farther all the same. So the frames that
+-- were owed to it are counted against those that came (audit.lua): of one that lacks any, the
+-- cursor is already past them, and it must be told.
+--
 -- As long as no frame of any channel comes, what was looked at once need not be again.
 --
 -- Phases: wherever the engine sends from; begin() access too.
 
+local audit = require("pushgate.audit")
 local cursor = require("pushgate.cursor")
 local recent = require("pushgate.recent")
 
@@ -26,11 +31,12 @@ function _M.begin(subscriber)
     subscriber.sequence = recent.total()
 end
 
--- Whether a frame that was there at the last look lies behind where the subscriber is.
-function _M.has_missed(subscriber)
+-- What the subscriber has missed: "missed", a frame that was there at the last look and lies behind
+-- where it is; "gap", one before where it is; nil, nothing.
+function _M.look(subscriber)
     local total = recent.total()
     if total == subscriber.sequence then
-        return false
+        return nil
     end
     local now = ngx.now()
     local newest, is_same = subscriber.newest, total == subscriber.looked_total
@@ -38,7 +44,7 @@ function _M.has_missed(subscriber)
         newest = {}
         subscriber.newest = newest
     elseif now - subscriber.looked_at < LOOK_SECONDS then
-        return false
+        return nil
     end
     subscriber.looked_at, subscriber.looked_total = now, total
     for i, name in ipairs(subscriber.names) do
@@ -47,18 +53,21 @@ function _M.has_missed(subscriber)
         if at and at.epoch == subscriber.epoch
             and cursor.is_after(at.ms, at.seq, subscriber.ms, subscriber.seq)
         then
-            return true
+            return "missed"
         end
         local number = recent.newest(name)
         is_same = is_same and newest[i] == number
         newest[i] = number
+    end
+    if audit.lacking(subscriber) > 0 then
+        return "gap"
     end
     if is_same then
         -- All there is had come at the last look.
         subscriber.sequence, subscriber.newest = total, nil
         subscriber.looked_at, subscriber.looked_total = nil, nil
     end
-    return false
+    return nil
 end
 
 return _M

@@ -46,13 +46,14 @@ function _M.reason_to_leave(subscriber)
     if now_ms >= subscriber.leaves_ms then
         return "age"
     end
-    if misses.has_missed(subscriber) then
-        ngx.log(ngx.ERR, "a stream of ", table.concat(subscriber.names, " "),
-            " lacks a frame behind ", ("%.0f-%.0f"):format(subscriber.ms, subscriber.seq),
-            "; it resumes")
-        return "missed"
+    local missed = misses.look(subscriber)
+    if missed then
+        ngx.log(ngx.ERR, "a stream of ", table.concat(subscriber.names, " "), " lacks a frame ",
+            missed == "gap" and "before " or "behind ",
+            ("%.0f-%.0f"):format(subscriber.ms, subscriber.seq),
+            missed == "gap" and "; it is told and begins anew" or "; it resumes")
     end
-    return nil
+    return missed
 end
 
 return _M

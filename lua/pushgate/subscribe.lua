@@ -219,12 +219,12 @@ function _M.prepare(requested, cursor_text)
     return subscriber
 end
 
--- Appends a reset at `now` to `parts`; the subscriber is live from there.
-local function reset_epoch(subscriber, now, parts)
-    counters.add("resets:epoch")
-    parts[#parts + 1] = frames.reset("epoch", now.text)
+-- A reset at `now`; what the subscriber gets goes on from there.
+local function reset(subscriber, reason, now)
+    counters.add("resets:" .. reason)
     move(subscriber, now)
     audit.give_up(subscriber)
+    return frames.reset(reason, now.text)
 end
 
 local function by_position(a, b)
@@ -267,9 +267,13 @@ local function append_recent(subscriber, numbers, parts, now)
     return true
 end
 
--- Ends the stream. The client comes back after its `retry:` and resumes by its cursor.
+-- Ends the stream. The client comes back after its `retry:` and resumes by its cursor. If that is
+-- past a frame which it lacks, it is told.
 local function leave(subscriber, reason)
     subscriber.departed = reason
+    if reason == "gap" then
+        return reset(subscriber, "history", position.now()), true
+    end
     return "", true
 end
 
@@ -296,7 +300,7 @@ function _M.begin(subscriber, block)
     else
         local now = position.now()
         if now.epoch ~= subscriber.epoch then
-            reset_epoch(subscriber, now, parts)
+            parts[#parts + 1] = reset(subscriber, "epoch", now)
         elseif position.jumps() ~= joining.jumps then
             ends = true
         end
@@ -339,12 +343,6 @@ local function ping(subscriber)
     return nil
 end
 
-local function epoch_moved(subscriber, now)
-    local parts = {}
-    reset_epoch(subscriber, now, parts)
-    return parts[1]
-end
-
 -- A comment: the engine's ping, or something the tail tells.
 local function comment(subscriber, block)
     local reason = (block == frames.PING or block == frames.LOOK)
@@ -360,7 +358,7 @@ local function comment(subscriber, block)
     end
     local now = position.now()
     if block == frames.EPOCH and now.epoch ~= subscriber.epoch then
-        return epoch_moved(subscriber, now)
+        return reset(subscriber, "epoch", now)
     end
     return ""
 end
@@ -382,7 +380,7 @@ function _M.pass(subscriber, block)
             -- Left over from before the epoch moved.
             return ""
         end
-        return epoch_moved(subscriber, now)
+        return reset(subscriber, "epoch", now)
     end
     local ms, seq = at.ms, at.seq
     if ms >= subscriber.leaves_ms then

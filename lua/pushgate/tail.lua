@@ -1,9 +1,9 @@
 -- Follows the log and hands its entries to the engine, in order, one worker at a time.
 --
--- Phase: a timer that worker.lua starts in every worker. The worker that holds the lease (shared
--- dict, three seconds, renewed with every turn) is the tail; when it dies or ends, another one
--- goes on after `position.done()`. It may then hand over again what the last one handed over
--- without having said so; subscribers drop those by their id.
+-- Phase: a timer that worker.lua starts in every worker. The worker that holds the lease
+-- (tail_lease.lua) is the tail; when it dies or ends, another one goes on after `position.done()`.
+-- It may then hand over again what the last one handed over without having said so; subscribers
+-- drop those by their id.
 --
 -- An entry that the engine does not take now is tried again until it does; the log waits meanwhile.
 -- One that it refuses for good (too large) cannot be sent live: its channels' subscribers are told
@@ -23,11 +23,10 @@ local position = require("pushgate.position")
 local recent = require("pushgate.recent")
 local redis = require("pushgate.redis")
 local revocation = require("pushgate.revocation")
+local tail_lease = require("pushgate.tail_lease")
 
 local sleep = ngx.sleep
-local state = ngx.shared.pushgate_state
 
-local LEASE_SECONDS = 3
 local TRY_LEASE_SECONDS = 0.5
 local BLOCK_MS = 1000
 local COUNT = 500
@@ -43,27 +42,6 @@ local _M = {}
 -- Whether this worker is on its way out: it may be so before nginx tells it.
 local function exiting()
     return ngx.worker.exiting() or not generation.is_current()
-end
-
-local function holder()
-    return tostring(ngx.worker.pid())
-end
-
--- Takes or renews the lease. Returns whether this worker is the tail.
-local function is_tail()
-    if state:add("tail:lease", holder(), LEASE_SECONDS) then
-        return true
-    end
-    if state:get("tail:lease") ~= holder() then
-        return false
-    end
-    return (state:set("tail:lease", holder(), LEASE_SECONDS))
-end
-
-local function give_up_lease()
-    if state:get("tail:lease") == holder() then
-        state:delete("tail:lease")
-    end
 end
 
 -- Sleeps, longer each time in a row, with jitter.
@@ -275,7 +253,7 @@ end
 local function deliver(run, entries, books)
     local from, announced = 1, 0
     while from <= #entries do
-        if exiting() or not is_tail() then
+        if exiting() or not tail_lease.hold() then
             return false
         end
         while announced < math.min(#entries, from + 63) do
@@ -368,7 +346,7 @@ end
 -- Follows the log until this worker is no longer the tail or the timer has run long enough.
 local function follow(run)
     local connection
-    while not exiting() and ngx.now() < run.ends_at and is_tail() do
+    while not exiting() and ngx.now() < run.ends_at and tail_lease.hold() do
         local ok, err
         if not connection then
             connection, err = redis.open()
@@ -401,7 +379,7 @@ local function run(premature)
     end
     local this = { failures = 0, looked_at = 0, told_at = 0, ends_at = ngx.now() + RUN_SECONDS }
     while not exiting() and ngx.now() < this.ends_at do
-        if is_tail() then
+        if tail_lease.hold() then
             local ok, err = pcall(follow, this)
             if not ok then
                 ngx.log(ngx.ERR, "the tail failed and begins again: ", err)
@@ -413,7 +391,7 @@ local function run(premature)
         end
     end
     if exiting() then
-        give_up_lease()
+        tail_lease.give_up()
     else
         _M.start()
     end

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,10 @@ from typing import Any
 import pytest
 
 from stack.gateway import Gateway
-from stack.platform import REPOSITORY, Platform
 from stack.process import wait_until
 from tests.gateway.conftest import DEADLINE_SECONDS, OwnGateway, Subscriber
 from tests.gateway.crowd import Crowd
+from tests.gateway.thieves import gateway_with
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway, pytest.mark.timeout(180)]
 
@@ -50,26 +48,6 @@ def ledger_when(
 def ledger_at_rest(gateway: Gateway) -> dict[str, Any]:
     """The books when all streams have ended."""
     return ledger_when(gateway, lambda books: books["streams"]["open"] == 0, "no stream is open")
-
-
-@contextmanager
-def gateway_with(own: OwnGateway, path: str, old: str, new: str) -> Iterator[OwnGateway]:
-    """The same gateway with one line of its Lua changed: a thief."""
-    lua = own.gateway.directory / "lua"
-    shutil.copytree(REPOSITORY / "lua", lua)
-    file = lua / "pushgate" / path
-    text = file.read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{path} has changed; this test changes {old!r} in it"
-    file.write_text(text.replace(old, new), encoding="utf-8")
-    own.gateway.stop()
-    settings = own.gateway.settings
-    changed = replace(settings, more={**settings.more, "PUSHGATE_LUA_DIR": str(lua)})
-    thief = Gateway(Platform.find(), own.gateway.directory, changed)
-    thief.start()
-    try:
-        yield OwnGateway(thief, own.redis_server, own.log)
-    finally:
-        thief.stop()
 
 
 def wait_until_gone(pid: int) -> None:
@@ -251,3 +229,37 @@ def test_a_stream_that_lacks_its_last_frame_is_ended_and_resumes(own_gateway: Ow
         # It resumed from before the frame: nothing was lost.
         assert books["balances"]
         assert "lacks a frame behind" in thief.gateway.log.read_text(encoding="utf-8")
+
+
+def test_a_busy_stream_that_lacks_a_frame_is_told(own_gateway: OwnGateway) -> None:
+    """The engine has forgotten it in one of its channels; the other one takes it past the frame."""
+    settings = own_gateway.gateway.settings
+    own_gateway.gateway.settings = replace(
+        settings, more={**settings.more, "PUSHGATE_PING_SECONDS": "1"}
+    )
+    old = "        text, ends = subscribe.pass(subscriber, block)"
+    new = (
+        "        if block:find('stolen') then text = ''\n"
+        "        else text, ends = subscribe.pass(subscriber, block) end"
+    )
+    with gateway_with(own_gateway, "engine/push_stream.lua", old, new) as thief:
+        subscriber = Subscriber(thief.client("thread:1/thread:2")).connect()
+        single = Subscriber(thief.client("thread:2")).connect()
+        thief.log.append("thread:2", n=1)
+        thief.log.append("thread:1", text="stolen", n=2)
+        last = thief.log.append("thread:2", n=3)
+        subscriber.wait_until_ended()
+        assert [event.type for event in subscriber.events][2:] == ["reset"]
+        told = subscriber.events[-1]
+        assert json.loads(told.data)["reason"] == "history"
+        assert subscriber.client.last_event_id == told.id == last
+        subscriber.connect()
+        thief.log.append("thread:1", n=4)
+        subscriber.wait_for(4)
+        single.wait_for(2)
+        assert subscriber.numbers() == [1, 3, 4]
+        for each in (subscriber, single):
+            each.client.close()
+        # It was told: nothing was lost without a word.
+        assert ledger_at_rest(thief.gateway)["balances"]
+        assert "is told and begins anew" in thief.gateway.log.read_text(encoding="utf-8")

@@ -37,7 +37,7 @@ describe("a subscriber of two channels that comes in", function()
             ["pushgate.generation"] = { settle = function() end },
             ["pushgate.history"] = {},
             ["pushgate.misses"] = { begin = function() end,
-                has_missed = function() return false end },
+                look = function() return nil end },
             ["pushgate.redis"] = {},
             ["pushgate.revocation"] = { may_stay = function(identity)
                 return not identity.is_revoked

@@ -26,6 +26,7 @@ local config = require("pushgate.config")
 local connections = require("pushgate.connections")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
+local locks = require("pushgate.engine.push_stream.locks")
 local places = require("pushgate.engine.push_stream.places")
 local subscribe = require("pushgate.subscribe")
 
@@ -48,22 +49,25 @@ local _M = {}
 local mt = { __index = _M }
 
 function _M.load()
-    places.pause()
+    places.load()
 end
 
 function _M.start()
-    places.pause()
+    locks.find(places.address())
+    locks.open()
     places.start()
 end
 
 -- Phase: access of the locations that publish.
 function _M.before_publishing()
+    locks.open()
     places.wait()
     generation.check()
 end
 
 -- Lets a subscriber of subscribe.prepare() in: the module takes the request over.
 function _M.admit(subscriber)
+    locks.open()
     -- The module would let a header turn the stream into long-polling.
     ngx.req.clear_header("X-Nginx-PushStream-Mode")
     ngx.var.pushgate_path = concat(subscriber.names, "/") .. "/" .. ALL .. ".b1"
@@ -75,8 +79,8 @@ end
 --
 -- A stream that ends gets its end, on which the client closes the connection. Over HTTP/2, where
 -- one connection has many streams, only the module can finish the request: an error returned from
--- here is a broken connection to it. It must not get one while it is registering the subscriber;
--- then it comes with the next block.
+-- here is a broken connection to it. It must not get one while it is registering the subscriber,
+-- and what is still to be said must go out before; then it comes with the next block.
 function _M.filter()
     local subscriber = ngx.ctx.subscriber
     local block = ngx.arg[1]
@@ -96,7 +100,7 @@ function _M.filter()
     if ends then
         if ngx.var.server_protocol ~= "HTTP/2.0" then
             connections.close(subscriber)
-        elseif started then
+        elseif started and text == "" then
             return ngx.ERROR
         else
             subscriber.started, ends = ENDED, false

@@ -5,7 +5,11 @@
 -- reload, does not, and nobody takes its place at once. At the next reload the module closes the
 -- channel it has just made for the new worker of that place, which then ends with "fatal code 2"
 -- and is not started again: each reload costs a worker, until none is left (seen). Such places are
--- freed here.
+-- freed here: by the workers in time, and by the master at each reload, before the module looks at
+-- them.
+--
+-- Also the successor of a worker that was killed in the moment of a reload finds its channel
+-- closed, and ends in the same way. Nobody needs that one: the new workers are there.
 --
 -- When it publishes, the module reads a channel's workers without a lock. Workers that begin, and
 -- those that are told of a reload, take entries out of there and free them: a publisher in that
@@ -13,9 +17,11 @@
 -- before a reload or a new worker changes anything (pause()) until the table names no more workers
 -- than there are, which says that the old ones are through.
 --
--- Phases: start() init_worker, pause() init and init_worker, wait() access.
+-- Phases: load() init, start() init_worker, wait() access.
 
 local ffi = require("ffi")
+
+local processes = require("pushgate.processes")
 
 local state = ngx.shared.pushgate_state
 
@@ -23,7 +29,6 @@ ffi.cdef([[
 typedef struct { int pid[1024]; } pushgate_places_t;
 typedef struct { pushgate_places_t *data; } pushgate_places_zone_t;
 extern pushgate_places_zone_t *ngx_http_push_stream_global_shm_zone;
-int kill(int pid, int signal);
 int poll(void *polls, unsigned long count, int timeout);
 ]])
 
@@ -37,7 +42,6 @@ local WAIT_SECONDS = 3
 local TRY_SECONDS = 0.01
 local LOOK_SECONDS = 1
 local PLACES = 1024
-local ESRCH = 3
 
 local _M = {}
 
@@ -45,8 +49,17 @@ local _M = {}
 -- died does so within milliseconds: what is there at two looks is nobody's.
 local suspects = {}
 
-local function is_alive(pid)
-    return C.kill(pid, 0) == 0 or ffi.errno() ~= ESRCH
+-- Frees the place of a pid that is not alive, unless somebody has taken it meanwhile.
+local function free(places, place, pid)
+    if places.pid[place] == pid then
+        places.pid[place] = -1
+        ngx.log(ngx.WARN, "freed the engine's place of worker ", pid, ", which is gone")
+    end
+end
+
+-- Where the table is.
+function _M.address()
+    return C.ngx_http_push_stream_global_shm_zone.data
 end
 
 local function look(premature)
@@ -56,20 +69,19 @@ local function look(premature)
     local places = C.ngx_http_push_stream_global_shm_zone.data
     for place = 0, PLACES - 1 do
         local pid = places.pid[place]
-        if pid <= 0 or is_alive(pid) then
+        if pid <= 0 or processes.is_alive(pid) then
             suspects[place] = nil
         elseif suspects[place] ~= pid then
             suspects[place] = pid
         else
-            places.pid[place] = -1
+            free(places, place, pid)
             suspects[place] = nil
-            ngx.log(ngx.WARN, "freed the engine's place of worker ", pid, ", which is gone")
         end
     end
 end
 
 -- Has everybody publish nothing for a moment, and returns when nobody does. Blocks.
-function _M.pause()
+local function pause()
     state:set("places:pause", true, PAUSE_SECONDS)
     C.poll(nil, 0, FINISH_MS)
 end
@@ -102,7 +114,20 @@ function _M.wait()
     is_calm = true
 end
 
+-- In the master, which alone gives places to workers.
+function _M.load()
+    local places = C.ngx_http_push_stream_global_shm_zone.data
+    for place = 0, PLACES - 1 do
+        local pid = places.pid[place]
+        if pid > 0 and not processes.is_alive(pid) then
+            free(places, place, pid)
+        end
+    end
+    pause()
+end
+
 function _M.start()
+    pause()
     local ok, err = ngx.timer.every(LOOK_SECONDS, look)
     if not ok then
         ngx.log(ngx.ERR, "could not start looking after the engine's places: ", err)

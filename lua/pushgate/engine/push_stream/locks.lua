@@ -1,0 +1,106 @@
+-- The push-stream module's own locks: those of a dead worker are opened.
+--
+-- nginx opens the lock of each zone of shared memory when the worker that held it was killed. The
+-- module (0.6.0, read in its source) has further locks inside its zone, of which nginx knows
+-- nothing: one that a killed worker held stays locked, and everybody who publishes to one of its
+-- channels, or joins one, waits for ever (seen: all workers, within the second). What the dead
+-- worker was changing may be half changed, as with nginx' own locks.
+--
+-- Looked at by who takes a dead worker's place, before anything is published and before a
+-- subscriber is let in: fifteen words of memory. A lock whose address is not where the module's
+-- source says is left alone, and so is a process that was killed and is not yet buried.
+--
+-- Phases: find() init_worker, open() that and access.
+
+local ffi = require("ffi")
+
+local processes = require("pushgate.processes")
+
+ffi.cdef([[
+typedef struct { unsigned long lock, wait; } pushgate_lock_t;
+typedef struct {
+    pushgate_lock_t *word;
+    unsigned long *wait;
+    unsigned long semaphore;
+    long sem[4];
+    unsigned long spin;
+} pushgate_mutex_t;
+typedef struct pushgate_queue_s { struct pushgate_queue_s *prev, *next; } pushgate_queue_t;
+typedef struct { pushgate_queue_t items; pushgate_mutex_t mutex; pushgate_lock_t lock; }
+    pushgate_locked_queue_t;
+typedef struct {
+    pushgate_queue_t messages, subscribers;
+    unsigned long count;
+    long startup;
+    int pid;
+} pushgate_worker_data_t;
+typedef struct {
+    void *tree[3];
+    unsigned long counts[5];
+    pushgate_locked_queue_t queues[4];
+    unsigned long more_counts[3];
+    pushgate_worker_data_t workers[1024];
+    long times[3];
+} pushgate_module_data_head_t;
+typedef struct {
+    pushgate_module_data_head_t head;
+    pushgate_queue_t siblings;
+    void *pointers[3];
+    unsigned long last_counts[2];
+    pushgate_mutex_t channel_mutexes[10];
+    pushgate_lock_t channel_locks[10];
+    pushgate_mutex_t cleanup_mutex;
+    pushgate_lock_t cleanup_lock;
+} pushgate_module_data_t;
+typedef struct { int pid[1024]; pushgate_queue_t zones; } pushgate_module_zones_t;
+unsigned long ngx_shmtx_force_unlock(pushgate_mutex_t *mutex, int pid);
+]])
+
+local C = ffi.C
+local SIBLINGS = ffi.offsetof("pushgate_module_data_t", "siblings")
+
+local _M = {}
+
+-- Lists of what find() found.
+local mutexes, words = {}, {}
+
+local function add(mutex, lock)
+    if mutex.word == ffi.cast("pushgate_lock_t *", lock) then
+        mutexes[#mutexes + 1], words[#words + 1] = mutex, lock
+    end
+end
+
+-- Finds the module's locks. `places` is the address of its table of workers, behind which it says
+-- where its zones are. They stay where they are for as long as the master lives.
+function _M.find(places)
+    mutexes, words = {}, {}
+    local zones = ffi.cast("pushgate_module_zones_t *", places).zones
+    local head = ffi.cast("pushgate_queue_t *", zones)
+    local queue = head.next
+    while queue ~= head do
+        local data = ffi.cast("pushgate_module_data_t *", ffi.cast("char *", queue) - SIBLINGS)
+        for i = 0, 3 do
+            add(data.head.queues[i].mutex, data.head.queues[i].lock)
+        end
+        for i = 0, 9 do
+            add(data.channel_mutexes[i], data.channel_locks[i])
+        end
+        add(data.cleanup_mutex, data.cleanup_lock)
+        queue = queue.next
+    end
+end
+
+-- Opens what the dead have locked.
+function _M.open()
+    for i = 1, #words do
+        local holder = tonumber(words[i].lock)
+        if holder ~= 0 and not processes.is_alive(holder)
+            and C.ngx_shmtx_force_unlock(mutexes[i], holder) ~= 0
+        then
+            ngx.log(ngx.WARN, "opened a lock of the engine's that worker ", holder,
+                " held when it died")
+        end
+    end
+end
+
+return _M
