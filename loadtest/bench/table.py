@@ -29,6 +29,13 @@ class Table:
             [self.title, *("  " + _line(cells, widths) for cells in lines), *self.notes]
         )
 
+    def markdown(self) -> str:
+        """Return it as a section of a page: heading, table, notes."""
+        lines = ["| " + " | ".join(cells) + " |" for cells in (self.columns, *self.rows)]
+        rule = "|" + "|".join("---" if place == 0 else "---:" for place in range(len(self.columns)))
+        lines.insert(1, rule + "|")
+        return "\n".join([f"### {self.title}", "", *lines, "", *self.notes]) + "\n"
+
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = (
