@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +12,9 @@ from typing import Any
 import pytest
 
 from stack.gateway import Gateway
-from stack.platform import REPOSITORY, Platform
+from stack.platform import Platform
 from stack.process import wait_until
+from tests.gateway.changed_lua import changed_lua
 from tests.gateway.conftest import DEADLINE_SECONDS, OwnGateway, Subscriber
 from tests.gateway.crowd import Crowd
 
@@ -55,12 +55,7 @@ def ledger_at_rest(gateway: Gateway) -> dict[str, Any]:
 @contextmanager
 def gateway_with(own: OwnGateway, path: str, old: str, new: str) -> Iterator[OwnGateway]:
     """The same gateway with one line of its Lua changed: a thief."""
-    lua = own.gateway.directory / "lua"
-    shutil.copytree(REPOSITORY / "lua", lua)
-    file = lua / "pushgate" / path
-    text = file.read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{path} has changed; this test changes {old!r} in it"
-    file.write_text(text.replace(old, new), encoding="utf-8")
+    lua = changed_lua(own.gateway.directory, path, old, new)
     own.gateway.stop()
     settings = own.gateway.settings
     changed = replace(settings, more={**settings.more, "PUSHGATE_LUA_DIR": str(lua)})

@@ -178,7 +178,10 @@ class Audience:
         until = time.monotonic() + deadline_seconds
         self._questions += 1
         for part, amount in zip(self.parts, amounts, strict=True):
-            part.pipe.send((self._questions, what, amount))
+            try:
+                part.pipe.send((self._questions, what, amount))
+            except BrokenPipeError:
+                raise _ended(part, what) from None
         return [
             self._answer(part, f"{amount} {what}", until, deadline_seconds)
             for part, amount in zip(self.parts, amounts, strict=True)
@@ -190,9 +193,15 @@ class Audience:
             try:
                 number, answer = part.pipe.recv()
             except EOFError:
-                raise LoadTestError(
-                    f"subscribers: a process of them ended while {wanted} were awaited"
-                ) from None
+                raise _ended(part, wanted) from None
             if number == self._questions:
                 return answer
         raise DeadlineMissed(f"subscribers: waited {deadline_seconds:g} s in vain for {wanted}")
+
+
+def _ended(part: Part, wanted: str) -> LoadTestError:
+    part.process.join(_END_SECONDS)
+    return LoadTestError(
+        f"subscribers: a process of them ended with status {part.process.exitcode} while {wanted} "
+        "were awaited; look at what it said"
+    )

@@ -6,15 +6,14 @@ last id. Every frame of every client is checked.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from loadtest.bench.gateway.audience import Audience
 from loadtest.bench.gateway.cuts import Cuts
 from loadtest.bench.gateway.exactness import Exactness
 from loadtest.bench.gateway.feed import Feed
-from loadtest.bench.gateway.findings import Findings
 from loadtest.bench.gateway.own_gateway import own_gateway
+from loadtest.bench.gateway.shares import Shares, Watch
 from loadtest.bench.machine import kept_busy_by_others
 from loadtest.bench.table import Table
 from loadtest.percentiles import Percentiles
@@ -42,20 +41,10 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Shares:
-    """What each took of one core; all are on this machine."""
-
-    gateway: float
-    redis: float
-    clients: float
-
-
-@dataclass(frozen=True)
 class Drops:
     """What was seen.
 
     Attributes:
-        seconds: while clients were cut.
         cut: connections.
         resumed: streams that began again.
         replayed: frames that were due when a client asked to resume.
@@ -66,7 +55,6 @@ class Drops:
     """
 
     plan: Plan
-    seconds: float
     cut: int
     resumed: int
     replayed: int
@@ -84,36 +72,30 @@ def drops(seed: int, clients: int = CLIENTS, frames: int = FRAMES) -> Table:
     return table_of(cut_and_resume(Plan(clients, frames, FRAMES_A_SECOND, cuts)), others)
 
 
-def cut_and_resume(plan: Plan) -> Drops:
-    """Cut clients while frames go on, and return what became of them and of each frame."""
-    with own_gateway(WORKERS) as own:
+def cut_and_resume(plan: Plan, **settings: str) -> Drops:
+    """Cut clients while frames go on, and return what became of them and of each frame.
+
+    Args:
+        settings: of the gateway, as for `own_gateway()`.
+    """
+    with own_gateway(WORKERS, **settings) as own:
         targets = [f"/sub/{_CHANNEL}"] * plan.clients
         with Audience(own.port, targets, cuts=plan.cuts, follows=True, timed=True) as audience:
             audience.wait_until_open()
             feed = Feed(own, audience, [_CHANNEL], plan.frames_a_second)
-            began_at = time.monotonic()
-            before = own.cpu_seconds(), own.redis_cpu_seconds(), audience.cpu_seconds()
+            watch = Watch(own, audience)
             audience.begin_cuts()
             feed.send(plan.frames)
-            after = own.cpu_seconds(), own.redis_cpu_seconds(), audience.cpu_seconds()
-            seconds = time.monotonic() - began_at
+            shares = watch.shares()
             audience.end_cuts()
             audience.wait_until_open()
             # Behind this one comes nothing that was meant to come before it.
             feed.send_one()
             audience.have_all(feed.sent)
             found = audience.findings(feed.sent)
-        used = [(end - begin) / seconds for begin, end in zip(before, after, strict=True)]
         exactness = Exactness.of(found, plan.clients * feed.sent, own)
-    return _seen(plan, seconds, found, Shares(*used), exactness)
-
-
-def _seen(
-    plan: Plan, seconds: float, found: Findings, shares: Shares, exactness: Exactness
-) -> Drops:
     return Drops(
         plan,
-        seconds,
         found.cuts,
         len(found.back_at),
         found.replayed,
@@ -127,7 +109,7 @@ def _seen(
 
 def table_of(found: Drops, others: str) -> Table:
     """Return the table of what was seen; `others` is a note on the machine."""
-    plan, shares = found.plan, found.shares
+    plan = found.plan
     return Table(
         f"Drops: {plan.clients:,} clients of one channel, {WORKERS} workers, {plan.frames} frames, "
         f"{plan.frames_a_second:g} a second; each client is cut about every "
@@ -135,15 +117,13 @@ def table_of(found: Drops, others: str) -> Table:
         ("", "seen", "target", ""),
         [
             ("connections cut", f"{found.cut:,}", "", ""),
-            ("a second", f"{found.cut / found.seconds:,.0f}", "", ""),
+            ("a second", f"{found.cut / found.shares.seconds:,.0f}", "", ""),
             ("frames missed and replayed", f"{found.replayed:,}", "", ""),
             *found.exactness.rows(),
             ("replay, ms: p50, p95, p99, max", _milliseconds(found.replay_ms), "", ""),
             ("live frame at the socket, ms: the same", _milliseconds(found.arrival_ms), "", ""),
             ("read by the client, ms: the same", _milliseconds(found.read_ms), "", ""),
-            ("of a core: gateway", f"{shares.gateway:.0%}", "", ""),
-            ("of a core: Redis", f"{shares.redis:.0%}", "", ""),
-            ("of a core: all clients", f"{shares.clients:.0%}", "", ""),
+            *found.shares.rows(),
         ],
         [
             "Replay: from the resuming request's being sent to the client's having read the last "

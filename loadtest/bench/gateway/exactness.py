@@ -23,7 +23,7 @@ class Exactness:
         lost: frames that never came, a reset or not.
         resets: by reason; nothing was lost or cut off, so each is a false one.
         refusals: by reason, but for those of old workers at a reload, which are none.
-        complaints: lines of the gateway's log that tell of errors, and of workers that died.
+        complaints: lines of nginx' log that tell of alerts and worse, and of workers that died.
         books: the gateway's ledger when all streams had ended.
     """
 
@@ -68,12 +68,13 @@ class Exactness:
         """Return the rows of a table: what, seen, target, met."""
         return [
             ("frames due", f"{self.due:,}", "", ""),
+            ("frames that came, each looked at", f"{self.came:,}", "", ""),
             _none("lost", self.lost),
             _none("twice", self.twice),
             _none("out of order", self.out_of_order),
             _none("false resets", sum(self.resets.values()), _by_reason(self.resets)),
             _none("refusals", sum(self.refusals.values()), _by_reason(self.refusals)),
-            _none("errors, alerts and signals in nginx' log", len(self.complaints)),
+            _none("alerts and signals in nginx' log", len(self.complaints)),
             ("the gateway's books", *self._judged_books()),
         ]
 

@@ -27,6 +27,7 @@ class Findings:
         refusals: by reason; a status other than 200 is one.
         drops: streams that the server ended.
         cuts: connections that we cut.
+        failures: connects that failed, or broke before a word of answer.
         replayed: frames that were due when a subscriber asked to resume.
         replay_ms: of each return at which some were due: from the request to the last of them.
         arrival_ms: of live frames, from a frame's log entry to the kernel's having its bytes for
@@ -45,6 +46,7 @@ class Findings:
     refusals: Counter[str] = field(default_factory=Counter)
     drops: int = 0
     cuts: int = 0
+    failures: int = 0
     replayed: int = 0
     replay_ms: array[float] = field(default_factory=_doubles)
     arrival_ms: array[float] = field(default_factory=_doubles)

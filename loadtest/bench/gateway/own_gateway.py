@@ -25,7 +25,7 @@ from stack.redis_server import RedisServer
 
 _WINDOW_SECONDS = 3600
 _REST_SECONDS = 30
-_COMPLAINT = re.compile(r"\[(?:error|crit|alert|emerg)\]|exited on signal")
+_COMPLAINT = re.compile(r"\[(?:crit|alert|emerg)\]|exited on signal")
 
 
 class OwnGateway:
@@ -118,7 +118,7 @@ class OwnGateway:
         return books
 
     def complaints(self) -> list[str]:
-        """Return the lines of the gateway's log that tell of errors, and of workers that died."""
+        """Return the lines of nginx' log that tell of alerts or worse, and of dead workers."""
         lines = self.gateway.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return [line for line in lines if _COMPLAINT.search(line)]
 

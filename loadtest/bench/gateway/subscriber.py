@@ -18,7 +18,7 @@ class Share:
         source: the address of 127.0.0.0/8 they connect from; each has ports of its own.
         targets: the request target of each subscriber.
         begins_with: what must have come for a subscription to have begun.
-        at_once: so many may be about to connect at a time.
+        at_once: while so many are about to begin, no further one connects for the first time.
         follows: whether those whose stream ends come back, as a browser does.
         timed: whether to note when the kernel had each frame, and when we read it.
         cuts: how their connections are cut, when their parent says so.

@@ -31,6 +31,7 @@ _STATUS = re.compile(rb"HTTP/1\.1 (\d+)")
 _SIGNAL = re.compile(rb'event: (reset|error)\ndata: \{(?:"reason": ?"(\w+)")?')
 _READ_BYTES = 65536
 _CONNECT_SECONDS = 10
+_CONNECTS_A_TURN = 16
 # For who sleeps: many pings.
 _WAKING_BYTES = 4096
 _SO_TIMESTAMPNS = 35
@@ -188,11 +189,13 @@ class Attendance:
         if not self._begun:
             return
         now = time.monotonic()
-        while self._returning and self._returning[0][0] <= now:
-            self._waiting.append(heapq.heappop(self._returning)[2])
         # A few at a time, so that those who are there are heard in between.
-        for _ in range(min(len(self._waiting), self._share.at_once - self._connecting, 16)):
-            self._connect(self._waiting.popleft())
+        for _ in range(_CONNECTS_A_TURN):
+            # Who comes back waits for nobody else.
+            if self._returning and self._returning[0][0] <= now:
+                self._connect(heapq.heappop(self._returning)[2])
+            elif self._waiting and self._connecting < self._share.at_once:
+                self._connect(self._waiting.popleft())
 
     def _connect(self, one: Subscriber) -> None:
         connection = socket.socket()
@@ -213,6 +216,7 @@ class Attendance:
             )
         except OSError:
             connection.close()
+            self.findings.failures += 1
             self._come_back(one, one.retry_seconds)
             return
         connection.setblocking(False)
@@ -247,6 +251,8 @@ class Attendance:
             self.findings.drops += 1
         elif one.rest:
             self._note_refusal(one)
+        else:
+            self.findings.failures += 1
         if self._share.follows:
             self._come_back(one, one.retry_seconds)
 
