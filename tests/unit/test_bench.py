@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -19,14 +14,11 @@ from loadtest.bench.__main__ import BENCHMARKS, main
 from loadtest.bench.comment_texts import LONGEST, SHORTEST, comment_texts
 from loadtest.bench.event_rows import plain_events
 from loadtest.bench.gateway import (
-    cuts,
     fan_out,
     frame_time,
     frames,
     idle_subscribers,
     resumption,
-    subscriber,
-    subscribers,
 )
 from loadtest.bench.heavy_stage import Frames
 from loadtest.bench.peers.marks import FIRST, LAST, among_marks
@@ -255,92 +247,3 @@ def test_a_resume_is_judged_by_its_end_its_exactness_and_redis():
     }
     judged = [row[-1] for row in resumption.table_of(found, "").rows]
     assert judged == ["met", "MISSED", "MISSED", "MISSED", "MISSED"]
-
-
-def hear(attendance: subscribers.Attendance, theirs: socket.socket, *parts: bytes | str) -> None:
-    """One subscriber reads these parts, one after the other."""
-    one = attendance._all[0]
-    for part in parts:
-        theirs.sendall(part if isinstance(part, bytes) else part.encode())
-        attendance._read(one)
-
-
-@contextmanager
-def attended() -> Iterator[tuple[subscribers.Attendance, subscriber.Subscriber, socket.socket]]:
-    """One subscriber whose stream has begun, and the server's end of it."""
-    theirs, ours = socket.socketpair()
-    pipe, _other_end = multiprocessing.Pipe()
-    share = subscriber.Share(1, "127.0.0.2", ("/sub/thread:1",), b"\nid: ", follows=True)
-    attendance = subscribers.Attendance(share, pipe, SimpleNamespace(value=0))
-    one = attendance._all[0]
-    one.connection = ours
-    with ours, theirs:
-        hear(attendance, theirs, "HTTP/1.1 200 OK\r\n\r\nretry: 1500\nid: 00000000.1-0\n\n")
-        yield attendance, one, theirs
-
-
-def test_a_subscriber_takes_up_where_it_was():
-    with attended() as (attendance, one, theirs):
-        assert (one.is_open, one.retry_seconds, one.last_id) == (True, 1.5, b"00000000.1-0")
-        # In two parts, the second of which begins in the middle of a frame.
-        text = "".join(map(frames.frame_with_id, (1, 2)))
-        hear(attendance, theirs, text[:450], text[450:])
-        assert (attendance.found(2).frames, attendance.found(2).wrong) == (2, 0)
-        assert one.last_id == b"00000000.1700000000000-2"
-
-
-@pytest.mark.parametrize(
-    ("numbers", "lost", "twice", "out_of_order"),
-    [
-        ((1, 2, 3, 4), 0, 0, 0),
-        ((1, 2, 4), 1, 0, 0),
-        ((1, 2, 3), 1, 0, 0),
-        ((3, 4), 2, 0, 0),
-        ((), 4, 0, 0),
-        ((1, 2, 2, 3, 4), 0, 1, 0),
-        ((1, 2, 3, 4, 1, 2), 0, 2, 0),
-        ((1, 3, 2, 4), 0, 0, 1),
-        ((1, 4, 2, 2), 1, 1, 1),
-    ],
-)
-def test_what_was_lost_came_twice_or_late_is_counted_apart(numbers, lost, twice, out_of_order):
-    with attended() as (attendance, _, theirs):
-        hear(attendance, theirs, *map(frames.frame_with_id, numbers))
-        found = attendance.found(newest=4)
-        assert (found.lost, found.twice, found.out_of_order) == (lost, twice, out_of_order)
-        assert found.frames == len(numbers)
-
-
-def test_resets_and_refusals_are_counted_by_reason():
-    with attended() as (attendance, one, theirs):
-        hear(attendance, theirs, 'event: reset\ndata: {"reason":"history","cursor":"x"}\n\n')
-        hear(attendance, theirs, 'event: error\ndata: {"reason": "full"}\n\n')
-        for answer in (
-            'HTTP/1.1 200 OK\r\n\r\nretry: 7\nevent: error\ndata: {"reason": "rate"}\n\n',
-            "HTTP/1.1 200 OK\r\n\r\nretry: 9\n\n",
-            "HTTP/1.1 404 Not Found\r\n\r\nno such address",
-        ):
-            one.rest = answer.encode()
-            attendance._note_refusal(one)
-        found = attendance.found()
-        assert found.resets == {"history": 1}
-        assert found.refusals == {"full": 1, "rate": 1, "reload": 1, "status 404": 1}
-        assert (found.signals, one.retry_seconds) == (4, 0.009)
-
-
-def test_a_replay_ends_with_the_last_frame_that_was_due():
-    with attended() as (attendance, one, theirs):
-        one.due = 3
-        hear(attendance, theirs, *map(frames.frame_with_id, (1, 2)))
-        assert len(attendance.findings.replay_ms) == 0
-        hear(attendance, theirs, *map(frames.frame_with_id, (3, 4)))
-        assert (len(attendance.findings.replay_ms), attendance.findings.replayed) == (1, 3)
-        assert one.due == 0
-
-
-def test_connections_last_as_long_as_the_seed_says():
-    drawn = [cuts.Cuts(15, 2, seed=7).lasts_seconds("127.0.0.2", 3, count) for count in range(2000)]
-    again = [cuts.Cuts(15, 2, seed=7).lasts_seconds("127.0.0.2", 3, count) for count in range(2000)]
-    assert drawn == again
-    assert sum(drawn) / len(drawn) == pytest.approx(15, rel=0.1)
-    assert cuts.Cuts(15, 2, seed=8).lasts_seconds("127.0.0.2", 3, 0) != drawn[0]
