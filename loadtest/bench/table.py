@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_MISSED = "MISSED"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -29,6 +31,18 @@ class Table:
             [self.title, *("  " + _line(cells, widths) for cells in lines), *self.notes]
         )
 
+    @property
+    def is_met(self) -> bool:
+        """Whether no target was missed."""
+        return not any(_MISSED in cell for row in self.rows for cell in row)
+
+    def markdown(self) -> str:
+        """Return it as a section of a page: heading, table, notes."""
+        lines = ["| " + " | ".join(cells) + " |" for cells in (self.columns, *self.rows)]
+        rule = "|" + "|".join("---" if place == 0 else "---:" for place in range(len(self.columns)))
+        lines.insert(1, rule + "|")
+        return "\n".join([f"### {self.title}", "", *lines, "", *self.notes]) + "\n"
+
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = (
@@ -40,4 +54,4 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def met(is_met: bool) -> str:
     """Return what a table says of a target."""
-    return "met" if is_met else "MISSED"
+    return "met" if is_met else _MISSED

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,7 +19,6 @@ from loadtest.bench.gateway import (
     frames,
     idle_subscribers,
     resumption,
-    subscribers,
 )
 from loadtest.bench.heavy_stage import Frames
 from loadtest.bench.peers.marks import FIRST, LAST, among_marks
@@ -250,30 +247,3 @@ def test_a_resume_is_judged_by_its_end_its_exactness_and_redis():
     }
     judged = [row[-1] for row in resumption.table_of(found, "").rows]
     assert judged == ["met", "MISSED", "MISSED", "MISSED", "MISSED"]
-
-
-def test_a_subscriber_counts_what_it_lost_and_what_came_twice():
-    ours, theirs = socket.socketpair()
-    pipe, _other_end = multiprocessing.Pipe()
-    share = subscribers.Share(1, "127.0.0.2", (), b"\nid: ", follows=True)
-    attendance = subscribers.Attendance(share, pipe)
-    one = subscribers.Subscriber("/sub/thread:1")
-    one.connection = theirs
-    with ours, theirs:
-        ours.sendall(b"HTTP/1.1 200 OK\r\n\r\nretry: 1500\nid: 00000000.1-0\n\n")
-        attendance._read(one)
-        assert (one.is_open, one.retry_seconds, one.last_id) == (True, 1.5, b"00000000.1-0")
-        # In two parts, the second of which begins in the middle of a frame.
-        text = "".join(map(frames.frame_with_id, (1, 2))).encode()
-        for part in (text[:450], text[450:]):
-            ours.sendall(part)
-            attendance._read(one)
-        assert (attendance.findings.frames, attendance.findings.wrong) == (2, 0)
-        assert one.last_id == b"00000000.1700000000000-2"
-        for number in (2, 4):
-            ours.sendall(frames.frame_with_id(number).encode())
-            attendance._read(one)
-        assert attendance.findings.wrong == 2
-        ours.sendall(b"event: reset\ndata: {}\n\n")
-        attendance._read(one)
-        assert attendance.findings.signals == 1

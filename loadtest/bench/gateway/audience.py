@@ -14,7 +14,10 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
-from loadtest.bench.gateway.subscribers import Findings, Share, attend
+from loadtest.bench.gateway.cuts import Cuts
+from loadtest.bench.gateway.findings import Findings
+from loadtest.bench.gateway.subscriber import Share
+from loadtest.bench.gateway.subscribers import attend
 from loadtest.bench.spent import family_cpu_seconds, pin
 from loadtest.errors import LoadTestError
 
@@ -26,6 +29,10 @@ OF_ANY_SERVER = b"\r\n\r\n"
 _SPARE_DESCRIPTORS = 100
 _BEGIN_SECONDS = 60
 _END_SECONDS = 10
+
+
+class DeadlineMissed(LoadTestError):
+    """What was awaited did not come in time."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Audience:
         processes: so many at the least, more when one may not have descriptors for its share.
         core: the one they are kept on; None leaves them where they like.
         begins: whether they connect at once; else when told to.
+        cuts: how their connections are cut, from `begin_cuts()` on.
         how: `follows` and `timed` of `Share`.
     """
 
@@ -59,6 +67,7 @@ class Audience:
         processes: int = 2,
         core: int | None = None,
         begins: bool = True,
+        cuts: Cuts | None = None,
         **how: bool,
     ) -> None:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - _SPARE_DESCRIPTORS
@@ -66,11 +75,15 @@ class Audience:
         context = multiprocessing.get_context("spawn")
         self.size = len(targets)
         self.parts: list[Part] = []
+        self._newest: Any = context.RawValue("L", 0)
+        self._questions = 0
         for place in range(count):
             mine = tuple(targets[place::count])
-            share = Share(port, f"127.0.0.{place + 2}", mine, begins_with, **how)
+            share = Share(port, f"127.0.0.{place + 2}", mine, begins_with, cuts=cuts, **how)
             ours, theirs = context.Pipe()
-            process = context.Process(target=attend, args=(share, theirs), daemon=True)
+            process = context.Process(
+                target=attend, args=(share, theirs, self._newest), daemon=True
+            )
             process.start()
             theirs.close()
             if core is not None:
@@ -110,6 +123,18 @@ class Audience:
         """Let them connect; return when all processes are about to."""
         self._ask("begin", [0] * len(self.parts), _BEGIN_SECONDS)
 
+    def begin_cuts(self) -> None:
+        """From now on, let connections be cut."""
+        self._ask("cut", [1] * len(self.parts), _BEGIN_SECONDS)
+
+    def end_cuts(self) -> None:
+        """Let no more connections be cut; those who are away come back."""
+        self._ask("cut", [0] * len(self.parts), _BEGIN_SECONDS)
+
+    def note_sent(self, number: int) -> None:
+        """Note that the log has the frame of this number: who resumes has missed it, or has it."""
+        self._newest.value = number
+
     def sleep(self) -> None:
         """From now on, let a few bytes wake nobody: as if the clients were on other machines."""
         self._ask("sleep", [0] * len(self.parts), _BEGIN_SECONDS)
@@ -120,8 +145,7 @@ class Audience:
 
     def wait_for_drops(self, drops: int, deadline_seconds: float = 30) -> None:
         """Return when each subscriber's stream has ended so many times."""
-        amounts = [drops * part.targets.total() for part in self.parts]
-        self._ask("drops", amounts, deadline_seconds)
+        self._ask("drops", [drops] * len(self.parts), deadline_seconds)
 
     def wait_for_frames(self, sent: Mapping[str, int], deadline_seconds: float = 60) -> None:
         """Return when all have what was sent: so many frames for each subscriber of a target."""
@@ -131,27 +155,53 @@ class Audience:
         ]
         self._ask("frames", amounts, deadline_seconds)
 
-    def findings(self) -> Findings:
-        """Return what all have seen until now."""
+    def have_all(self, number: int, deadline_seconds: float = 60) -> bool:
+        """Return, soon or at the deadline, whether everyone has had the frame of this number."""
+        try:
+            self._ask("newest", [number] * len(self.parts), deadline_seconds)
+        except DeadlineMissed:
+            return False
+        return True
+
+    def findings(self, newest: int = 0) -> Findings:
+        """Return what all have seen until now.
+
+        Args:
+            newest: the number of the last frame that all should have had.
+        """
         found = Findings()
-        for one in self._ask("findings", [0] * len(self.parts), 60):
+        for one in self._ask("findings", [newest] * len(self.parts), 60):
             found.add(one)
         return found
 
     def _ask(self, what: str, amounts: Sequence[int], deadline_seconds: float) -> list[Any]:
         until = time.monotonic() + deadline_seconds
+        self._questions += 1
         for part, amount in zip(self.parts, amounts, strict=True):
-            part.pipe.send((what, amount))
-        answers = []
-        for part, amount in zip(self.parts, amounts, strict=True):
-            if not part.pipe.poll(max(0.0, until - time.monotonic())):
-                raise LoadTestError(
-                    f"subscribers: waited {deadline_seconds:g} s in vain for {amount} {what}"
-                )
             try:
-                answers.append(part.pipe.recv())
+                part.pipe.send((self._questions, what, amount))
+            except BrokenPipeError:
+                raise _ended(part, what) from None
+        return [
+            self._answer(part, f"{amount} {what}", until, deadline_seconds)
+            for part, amount in zip(self.parts, amounts, strict=True)
+        ]
+
+    def _answer(self, part: Part, wanted: str, until: float, deadline_seconds: float) -> Any:
+        """Return a part's answer to the last question; those to earlier ones may still come."""
+        while part.pipe.poll(max(0.0, until - time.monotonic())):
+            try:
+                number, answer = part.pipe.recv()
             except EOFError:
-                raise LoadTestError(
-                    f"subscribers: a process of them ended while {amount} {what} were awaited"
-                ) from None
-        return answers
+                raise _ended(part, wanted) from None
+            if number == self._questions:
+                return answer
+        raise DeadlineMissed(f"subscribers: waited {deadline_seconds:g} s in vain for {wanted}")
+
+
+def _ended(part: Part, wanted: str) -> LoadTestError:
+    part.process.join(_END_SECONDS)
+    return LoadTestError(
+        f"subscribers: a process of them ended with status {part.process.exitcode} while {wanted} "
+        "were awaited; look at what it said"
+    )

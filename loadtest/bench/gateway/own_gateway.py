@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -17,10 +20,12 @@ from pushgate.log import HISTORY_LENGTH, HISTORY_SECONDS, LOG_LENGTH
 from pushgate.scripts import script_text
 from stack.gateway import Gateway, GatewaySettings
 from stack.platform import Platform
-from stack.process import free_port
+from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
 
 _WINDOW_SECONDS = 3600
+_REST_SECONDS = 30
+_COMPLAINT = re.compile(r"\[(?:crit|alert|emerg)\]|exited on signal")
 
 
 class OwnGateway:
@@ -96,6 +101,26 @@ class OwnGateway:
     def resident_bytes(self) -> int:
         """Return the memory of nginx' processes that is in RAM, what they share counted once."""
         return sum(int(psutil.Process(pid).memory_full_info().pss) for pid in self.pids)
+
+    def ledger_at_rest(self) -> dict[str, Any]:
+        """Return the gateway's books once no stream is open.
+
+        Raises:
+            DeadlineMissed: streams stay open.
+        """
+        books: dict[str, Any] = {}
+
+        def are_closed() -> bool:
+            books.update(json.loads(self.gateway.private("GET", "/ledger").body))
+            return bool(books["streams"]["open"] == 0)
+
+        wait_until(are_closed, _REST_SECONDS, "the gateway has booked the end of every stream")
+        return books
+
+    def complaints(self) -> list[str]:
+        """Return the lines of nginx' log that tell of alerts or worse, and of dead workers."""
+        lines = self.gateway.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [line for line in lines if _COMPLAINT.search(line)]
 
     def descriptors(self) -> list[int]:
         """Return how many descriptors each worker has open."""

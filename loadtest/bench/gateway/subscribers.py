@@ -1,7 +1,7 @@
 """Many EventSource subscribers in one process, cheap enough not to be what is measured.
 
-Frames are those of `frames.py`: each counts what its subscriber should have had, so that a lost,
-repeated or misplaced one is seen at once.
+Frames are those of `frames.py`: each counts what its subscriber should have had, so that every
+lost, repeated or misplaced one is seen.
 """
 
 from __future__ import annotations
@@ -14,17 +14,24 @@ import select
 import socket
 import struct
 import time
-from array import array
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from multiprocessing.connection import Connection
+from typing import Any
+
+from loadtest.bench.gateway.cuts import Cuts
+from loadtest.bench.gateway.findings import RELOAD, Findings
+from loadtest.bench.gateway.subscriber import Newest, Share, Subscriber
 
 _NUMBER = re.compile(rb'"n":(\d+)')
 _MILLISECONDS = re.compile(rb"id: [0-9a-f]{8}\.(\d+)-\d+\nevent: ")
 _RETRY = re.compile(rb"retry: (\d+)\n")
+_STATUS = re.compile(rb"HTTP/1\.1 (\d+)")
+_SIGNAL = re.compile(rb'event: (reset|error)\ndata: \{(?:"reason": ?"(\w+)")?')
 _READ_BYTES = 65536
 _CONNECT_SECONDS = 10
+_CONNECTS_A_TURN = 16
 # For who sleeps: many pings.
 _WAKING_BYTES = 4096
 _SO_TIMESTAMPNS = 35
@@ -56,112 +63,35 @@ _HEADERS = "\r\n".join(
 ).encode()
 
 
-@dataclass(frozen=True)
-class Share:
-    """What one process is told.
-
-    Attributes:
-        port: of the gateway, on 127.0.0.1.
-        source: the address of 127.0.0.0/8 they connect from; each has ports of its own.
-        targets: the request target of each subscriber.
-        begins_with: what must have come for a subscription to have begun.
-        at_once: so many may be about to connect at a time.
-        follows: whether those whose stream ends come back, as a browser does.
-        timed: whether to note when the kernel had each frame, and when we read it.
-    """
-
-    port: int
-    source: str
-    targets: tuple[str, ...]
-    begins_with: bytes
-    at_once: int = 128
-    follows: bool = False
-    timed: bool = False
-
-
-@dataclass
-class Findings:
-    """What the subscribers of one or several processes saw.
-
-    Attributes:
-        frames: how many came.
-        wrong: frames that were lost, came twice, or in another order.
-        signals: resets and refusals.
-        drops: streams that ended.
-        arrival_ms: from a frame's log entry to the kernel's having its bytes for the subscriber.
-        read_ms: from the log entry to the subscriber's having read it.
-        away_seconds: of each return, from the end of the stream to the beginning of the next.
-        late_seconds: that, less what the gateway had told the client to wait.
-    """
-
-    frames: int = 0
-    wrong: int = 0
-    signals: int = 0
-    drops: int = 0
-    arrival_ms: array[float] = field(default_factory=lambda: array("d"))
-    read_ms: array[float] = field(default_factory=lambda: array("d"))
-    away_seconds: array[float] = field(default_factory=lambda: array("d"))
-    late_seconds: array[float] = field(default_factory=lambda: array("d"))
-
-    def add(self, other: Findings) -> None:
-        """Take in what others saw."""
-        self.frames += other.frames
-        self.wrong += other.wrong
-        self.signals += other.signals
-        self.drops += other.drops
-        self.arrival_ms += other.arrival_ms
-        self.read_ms += other.read_ms
-        self.away_seconds += other.away_seconds
-        self.late_seconds += other.late_seconds
-
-
-class Subscriber:
-    """One connection, and what it has had."""
-
-    __slots__ = (
-        "connection",
-        "dropped_at",
-        "frames",
-        "is_open",
-        "last_id",
-        "rest",
-        "retry_seconds",
-        "target",
-        "told_to_wait",
-    )
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-        self.connection: socket.socket | None = None
-        self.rest = b""
-        self.is_open = False
-        self.frames = 0
-        self.last_id = b""
-        self.retry_seconds = 3.0
-        self.told_to_wait = 0.0
-        self.dropped_at = 0.0
-
-
 class Attendance:
     """The subscribers of one process, and what their parent asks of them over a pipe.
 
-    The parent sends `(what, amount)` and is answered when there are so many: `open` subscribers,
-    `frames`, `drops`. `begin`, on which they connect, `sleep`, after which a few bytes wake nobody,
-    and `findings` are answered at once. The end of the pipe ends all.
+    The parent sends `(number, what, amount)` and is answered `(number, answer)`, a question at a
+    time: the next one takes the place of one that has not been answered.
+
+    Answered when there are so many: `open` subscribers, `frames`; when each subscriber has had so
+    many `drops`, or the frame of that number: `newest`. Answered at once: `begin`, on which they
+    connect; `cut`, on which (0: no longer) connections are cut; `sleep`, after which a few bytes
+    wake nobody; `findings`, with frames up to that number due. The end of the pipe ends all.
     """
 
-    def __init__(self, share: Share, pipe: Connection) -> None:
+    def __init__(self, share: Share, pipe: Connection, newest: Newest) -> None:
         self._share = share
         self._pipe = pipe
+        self._newest = newest
         self._epoll = select.epoll()
         self._by_descriptor: dict[int, Subscriber] = {}
-        self._waiting = deque(Subscriber(target) for target in share.targets)
+        self._all = [Subscriber(place, target) for place, target in enumerate(share.targets)]
+        self._waiting = deque(self._all)
+        # When, and whose turn it is then; of a cut also which connection it is for.
         self._returning: list[tuple[float, int, Subscriber]] = []
-        self._returns = 0
+        self._ending: list[tuple[float, int, int, Subscriber]] = []
+        self._timers = 0
         self._connecting = 0
         self._open = 0
         self._begun = False
-        self._asked: tuple[str, int] | None = None
+        self._cuts: Cuts | None = None
+        self._asked: tuple[int, str, int] | None = None
         self.findings = Findings()
 
     def run(self) -> None:
@@ -169,6 +99,7 @@ class Attendance:
         pipe = self._pipe.fileno()
         self._epoll.register(pipe, select.EPOLLIN)
         while True:
+            self._cut_some()
             self._connect_some()
             for descriptor, _ in self._epoll.poll(self._seconds_to_wait(), 256):
                 if descriptor != pipe:
@@ -180,46 +111,91 @@ class Attendance:
                     return
             self._answer()
 
+    def found(self, newest: int = 0) -> Findings:
+        """Return what was seen until now; frames up to a number should have come."""
+        return replace(self.findings, lost=sum(one.lacks(newest) for one in self._all))
+
     def _seconds_to_wait(self) -> float | None:
         if self._begun and self._waiting and self._connecting < self._share.at_once:
             return 0
-        if self._returning:
-            return max(0.0, self._returning[0][0] - time.monotonic())
-        return None
+        timers = [queue[0][0] for queue in (self._returning, self._ending) if queue]
+        return max(0.0, min(timers) - time.monotonic()) if timers else None
 
     def _answer(self) -> None:
         if self._asked is None:
             return
-        what, amount = self._asked
-        reached = {
-            "open": self._open,
-            "frames": self.findings.frames,
-            "drops": self.findings.drops,
-            "findings": amount,
-            "begin": amount,
-            "sleep": amount,
-        }
-        if reached[what] >= amount:
-            self._asked = None
-            self._begun = True
-            if what == "sleep":
+        number, what, amount = self._asked
+        answer: Any = self._act(what, amount)
+        if answer is None:
+            answer = self._count(what)
+            if answer < amount:
+                return
+        self._asked = None
+        self._pipe.send((number, answer))
+
+    def _act(self, what: str, amount: int) -> Findings | bool | None:
+        """Do what was asked and return the answer; None when something is to be counted."""
+        match what:
+            case "findings":
+                return self.found(amount)
+            case "begin":
+                self._begun = True
+            case "sleep":
                 self._sleep()
-            self._pipe.send(self.findings if what == "findings" else reached[what])
+            case "cut":
+                self._cuts = self._share.cuts if amount else None
+                self._ending.clear()
+                for one in self._by_descriptor.values():
+                    self._set_end(one)
+            case _:
+                return None
+        return True
+
+    def _count(self, what: str) -> int:
+        match what:
+            case "open":
+                return self._open
+            case "frames":
+                return self.findings.frames
+            case "drops":
+                return min(one.drops for one in self._all)
+            case _:
+                assert what == "newest", what
+                return min(one.newest for one in self._all)
 
     def _sleep(self) -> None:
         for one in self._by_descriptor.values():
             if one.connection is not None:
                 one.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _WAKING_BYTES)
 
+    def _set_end(self, one: Subscriber) -> None:
+        """Draw when its connection will be cut."""
+        if self._cuts:
+            seconds = self._cuts.lasts_seconds(self._share.source, one.place, one.connects)
+            self._timers += 1
+            due_at = time.monotonic() + seconds
+            heapq.heappush(self._ending, (due_at, self._timers, one.connects, one))
+
+    def _cut_some(self) -> None:
+        now = time.monotonic()
+        while self._ending and self._ending[0][0] <= now:
+            _, _, connects, one = heapq.heappop(self._ending)
+            if one.connection is not None and one.connects == connects and self._cuts:
+                self.findings.cuts += 1
+                self._close(one)
+                self._come_back(one, self._cuts.away_seconds)
+
     def _connect_some(self) -> None:
         if not self._begun:
             return
         now = time.monotonic()
-        while self._returning and self._returning[0][0] <= now:
-            self._waiting.append(heapq.heappop(self._returning)[2])
         # A few at a time, so that those who are there are heard in between.
-        for _ in range(min(len(self._waiting), self._share.at_once - self._connecting, 16)):
-            self._connect(self._waiting.popleft())
+        for _ in range(_CONNECTS_A_TURN):
+            # Who comes back waits for nobody else.
+            if self._returning and self._returning[0][0] <= now:
+                self._connect(heapq.heappop(self._returning)[2])
+            elif self._waiting and self._connecting < self._share.at_once:
+                self._connect(self._waiting.popleft())
 
     def _connect(self, one: Subscriber) -> None:
         connection = socket.socket()
@@ -232,38 +208,69 @@ class Attendance:
         cursor = b"Last-Event-ID: " + one.last_id + b"\r\n" if one.last_id else b""
         try:
             connection.connect(("127.0.0.1", self._share.port))
+            newest = self._newest.value
+            one.due = newest if one.last_id and newest > one.newest else 0
+            one.asked_at = time.monotonic()
             connection.sendall(
                 b"GET " + one.target.encode() + b" HTTP/1.1\r\n" + _HEADERS + cursor + b"\r\n"
             )
         except OSError:
             connection.close()
-            self._come_back(one)
+            self.findings.failures += 1
+            self._come_back(one, one.retry_seconds)
             return
         connection.setblocking(False)
         one.connection, one.rest, one.is_open = connection, b"", False
+        one.connects += 1
         self._connecting += 1
         self._by_descriptor[connection.fileno()] = one
         self._epoll.register(connection.fileno(), select.EPOLLIN)
+        self._set_end(one)
 
-    def _come_back(self, one: Subscriber) -> None:
-        one.told_to_wait += one.retry_seconds
-        self._returns += 1
-        due_at = time.monotonic() + one.retry_seconds
-        heapq.heappush(self._returning, (due_at, self._returns, one))
+    def _come_back(self, one: Subscriber, seconds: float) -> None:
+        one.told_to_wait += seconds
+        self._timers += 1
+        heapq.heappush(self._returning, (time.monotonic() + seconds, self._timers, one))
 
-    def _drop(self, one: Subscriber) -> None:
+    def _close(self, one: Subscriber) -> None:
         assert one.connection is not None, "who is heard is connected"
         del self._by_descriptor[one.connection.fileno()]
         one.connection.close()
         one.connection = None
         if one.is_open:
             self._open -= 1
-            self.findings.drops += 1
             one.dropped_at, one.told_to_wait = time.monotonic(), 0.0
         else:
             self._connecting -= 1
+
+    def _drop(self, one: Subscriber) -> None:
+        """The server has ended its stream, or not begun one."""
+        self._close(one)
+        if one.is_open:
+            one.drops += 1
+            self.findings.drops += 1
+        elif one.rest:
+            self._note_refusal(one)
+        else:
+            self.findings.failures += 1
         if self._share.follows:
-            self._come_back(one)
+            self._come_back(one, one.retry_seconds)
+
+    def _note_refusal(self, one: Subscriber) -> None:
+        if found := _RETRY.search(one.rest):
+            one.retry_seconds = int(found[1]) / 1000
+        status = _STATUS.match(one.rest)
+        if not status or status[1] != b"200":
+            self.findings.refusals[f"status {status[1].decode() if status else 'none'}"] += 1
+        elif b"event: error" in one.rest:
+            self._note_signals(one.rest)
+        else:
+            self.findings.refusals[RELOAD] += 1
+
+    def _note_signals(self, data: bytes) -> None:
+        for kind, reason in _SIGNAL.findall(data):
+            counts = self.findings.resets if kind == b"reset" else self.findings.refusals
+            counts[reason.decode()] += 1
 
     def _read(self, one: Subscriber) -> None:
         assert one.connection is not None, "who is heard is connected"
@@ -302,35 +309,56 @@ class Attendance:
         if found := _RETRY.search(data):
             one.retry_seconds = int(found[1]) / 1000
         if one.dropped_at:
-            away = time.monotonic() - one.dropped_at
-            self.findings.away_seconds.append(away)
-            self.findings.late_seconds.append(away - one.told_to_wait)
+            now = time.monotonic()
+            self.findings.back_at.append(now)
+            self.findings.away_seconds.append(now - one.dropped_at)
+            self.findings.late_seconds.append(now - one.dropped_at - one.told_to_wait)
 
     def _take(self, one: Subscriber, data: bytes, end: int, arrived: float) -> None:
+        before = one.newest
         for number in map(int, _NUMBER.findall(data, 0, end)):
-            one.frames += 1
             self.findings.frames += 1
-            if number != one.frames:
-                self.findings.wrong += 1
-                one.frames = number
+            if number == one.newest + 1:
+                one.newest = number
+            else:
+                self._note_misplaced(one, number)
         if self._share.follows:
             at = data.rfind(b"id: ", 0, end)
             if at >= 0:
                 one.last_id = data[at + 4 : data.index(b"\n", at)]
-            self.findings.signals += data.count(b"event: reset", 0, end)
-            self.findings.signals += data.count(b"event: error", 0, end)
-        if self._share.timed:
+            if data.find(b"event: reset", 0, end) >= 0 or data.find(b"event: error", 0, end) >= 0:
+                self._note_signals(data[:end])
+        if one.due:
+            self._note_replay(one, before)
+        elif self._share.timed:
             now_ms = time.time() * 1000
             for milliseconds in map(int, _MILLISECONDS.findall(data, 0, end)):
                 self.findings.arrival_ms.append(arrived * 1000 - milliseconds)
                 self.findings.read_ms.append(now_ms - milliseconds)
 
+    def _note_misplaced(self, one: Subscriber, number: int) -> None:
+        if number > one.newest:
+            one.missing = (one.missing or set()).union(range(one.newest + 1, number))
+            one.newest = number
+        elif one.missing and number in one.missing:
+            one.missing.remove(number)
+            self.findings.out_of_order += 1
+        else:
+            self.findings.twice += 1
 
-def attend(share: Share, pipe: Connection) -> None:
+    def _note_replay(self, one: Subscriber, before: int) -> None:
+        """It resumes, and had frames up to `before`; what comes with the last due one is left."""
+        self.findings.replayed += max(0, min(one.newest, one.due) - before)
+        if one.newest >= one.due:
+            self.findings.replay_ms.append((time.monotonic() - one.asked_at) * 1000)
+            one.due = 0
+
+
+def attend(share: Share, pipe: Connection, newest: Newest) -> None:
     """Be the subscribers of a share; a child process begins here."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # Thousands of objects that live as long as we do: looking for garbage among them takes time.
     gc.disable()
     with suppress(KeyboardInterrupt, BrokenPipeError):
-        Attendance(share, pipe).run()
+        Attendance(share, pipe, newest).run()
