@@ -21,11 +21,11 @@ from tests.faults.collect import committed_events, lags, stored_comments
 from tests.faults.crowd import Crowd, CrowdPlan
 from tests.faults.evidence import Evidence, Finding, Kind
 from tests.faults.load import Load
-from tests.faults.pages import Pages
 from tests.faults.recovery import wait_until_recovered
 from tests.faults.result import FaultReport, FaultRun
 from tests.faults.system import System
 from tests.faults.watch import Watch
+from tests.faults.watchers import Watchers
 
 DRAIN_SECONDS = 90.0
 WARM_UP_SECONDS = 30.0
@@ -74,7 +74,7 @@ class Scene:
     plan: Plan
     ground: Ground
     load: Load
-    pages: Pages
+    pages: Watchers
     crowd: Crowd
     watch: Watch
     random: Random
@@ -98,7 +98,7 @@ def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> Fau
         events_per_second=plan.events_per_second,
     )
     watch = Watch(system)
-    pages = Pages(system.site_url, system.gateway_url, load.threads, 2, plan.seed)
+    pages = Watchers(system.site_url, system.gateway_url, load.threads, plan.seed)
     crowd_plan = CrowdPlan(
         port=system.gateway_port,
         threads=load.threads,
