@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import multiprocessing
 import random
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -101,13 +101,22 @@ class CrowdCounts:
     Attributes:
         open: readers whose stream has said its position.
         frames: delivered so far.
-        newest_at: when the last of them came, monotonic clock; 0 while there is none.
     """
 
     readers: int
     open: int
     frames: int
-    newest_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Asks how many readers have got what was written last.
+
+    Attributes:
+        writes: channel -> a write's number, which whoever reads that channel must have.
+    """
+
+    writes: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -191,20 +200,21 @@ class Crowd:
 
         wait_until(all_open, deadline_seconds, "every reader's stream is open", every_seconds=0.1)
 
-    def wait_until_quiet(self, quiet_seconds: float, deadline_seconds: float) -> None:
-        """Return when every stream is open and nothing has come for a while.
+    def wait_until_heard(self, writes: Mapping[str, int], deadline_seconds: float) -> None:
+        """Return when every reader has got the frames of some writes, which it then has last.
+
+        Args:
+            writes: channel -> the number of the write that was made last in it.
 
         Raises:
-            DeadlineMissed: some stream is not open, or frames still come.
+            DeadlineMissed: some reader has not.
         """
 
-        def is_quiet() -> bool:
-            counts = self.counts()
-            all_open = counts.open == counts.readers
-            return all_open and time.monotonic() - counts.newest_at >= quiet_seconds
+        def all_heard() -> bool:
+            return self._ask(Heard(dict(writes))) == self._plan.readers
 
-        what = f"every reader's stream is open and nothing has come for {quiet_seconds:g} s"
-        wait_until(is_quiet, deadline_seconds, what, every_seconds=0.1)
+        what = "every reader has heard of what was written last"
+        wait_until(all_heard, deadline_seconds, what, every_seconds=0.2)
 
     def settle(self) -> None:
         """Have nobody leave by himself any more, and those who are away come back."""
@@ -229,7 +239,7 @@ class Crowd:
             self._process.kill()
             self._process.join(5)
 
-    def _send(self, what: str) -> None:
+    def _send(self, what: object) -> None:
         try:
             self._pipe.send(what)
         except OSError:
@@ -238,7 +248,7 @@ class Crowd:
                 "its own words stand above"
             ) from None
 
-    def _ask(self, what: str) -> object:
+    def _ask(self, what: object) -> object:
         self._send(what)
         return _received(self._pipe, object)
 
@@ -255,11 +265,11 @@ class Crowd:
 
 
 def _received(pipe: Connection, kind: type[Thing]) -> Thing:
-    if not pipe.poll(_ANSWER_SECONDS):
-        raise DeadlineMissed(f"waited {_ANSWER_SECONDS:g} s in vain until the crowd answers")
     try:
+        if not pipe.poll(_ANSWER_SECONDS):
+            raise DeadlineMissed(f"waited {_ANSWER_SECONDS:g} s in vain until the crowd answers")
         found = pipe.recv()
-    except EOFError:
+    except (EOFError, OSError):
         raise StackError("the crowd's process ended; its own words stand above") from None
     if not isinstance(found, kind):
         raise StackError(f"the crowd answered {str(found)[:80]!r} instead of a {kind.__name__}")

@@ -22,7 +22,8 @@ from enum import Enum
 from itertools import count
 from multiprocessing.connection import Connection
 
-from tests.faults.crowd import CrowdCounts, CrowdPlan, Habits
+from loadtest.record import text_with
+from tests.faults.crowd import CrowdCounts, CrowdPlan, Habits, Heard
 from tests.faults.crowd_stream import BlockTable, CrowdStream, NoStream
 from tests.faults.evidence import ReaderHistory
 
@@ -36,6 +37,7 @@ _LONG_ABSENCES = 0.15
 _PAUSE_SECONDS = (5.0, 12.0)
 _BETWEEN_PAUSES_SECONDS = (5.0, 20.0)
 _COMING_SECONDS = 1.0
+_LATEST = 10_000
 
 
 class Due(Enum):
@@ -91,7 +93,6 @@ class Attendance:
         self._timers: list[tuple[float, int, Reader, int, Due]] = []
         self._order = count()
         self._open = self._frames = 0
-        self._newest_at = 0.0
         self._settled = False
         self._per_second: Counter[int] = Counter()
         self._open_per_second: dict[int, int] = {}
@@ -129,7 +130,6 @@ class Attendance:
                     return
             if self._frames > had:
                 self._per_second[int(now)] += self._frames - had
-                self._newest_at = now
 
     def _answer(self, now: float) -> bool:
         """Do what the parent asks; return whether to go on."""
@@ -140,13 +140,30 @@ class Attendance:
         if asked == "stop":
             self._hand_over()
             return False
+        if isinstance(asked, Heard):
+            self._pipe.send(self._who_heard(asked))
+            return True
         if asked == "settle":
             self._settle(now)
         self._pipe.send(self._counts())
         return True
 
     def _counts(self) -> CrowdCounts:
-        return CrowdCounts(len(self._readers), self._open, self._frames, self._newest_at)
+        return CrowdCounts(len(self._readers), self._open, self._frames)
+
+    def _who_heard(self, asked: Heard) -> int:
+        frames = {
+            channel: self._table.frames_with(text_with(number, "").encode())
+            for channel, number in asked.writes.items()
+        }
+        return sum(
+            all(
+                not frames[channel].isdisjoint(reader.stream.history.frames[-_LATEST:])
+                for channel in reader.habits.channels
+                if channel in frames
+            )
+            for reader in self._readers
+        )
 
     def _hand_over(self) -> None:
         for reader in self._readers:

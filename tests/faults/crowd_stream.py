@@ -11,6 +11,7 @@ MOST_UNFINISHED_BYTES = 2 * 1024 * 1024
 """Of a block or a line that does not end: then it is no stream of ours."""
 
 _MOST_WHOLE_READS = 8_192
+_LATEST_BLOCKS = 10_000
 
 
 class NoStream(Exception):
@@ -38,6 +39,11 @@ class BlockTable:
         if number == len(self.blocks):
             self.blocks.append(block)
         return number
+
+    def frames_with(self, words: bytes) -> set[int]:
+        """Return which of the latest frames hold these words."""
+        first = max(0, len(self.blocks) - _LATEST_BLOCKS)
+        return {number for number in range(first, len(self.blocks)) if words in self.blocks[number]}
 
     def remember_read(self, data: bytes, number: int) -> None:
         """Note that these bytes are one frame and nothing else."""

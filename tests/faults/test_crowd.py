@@ -50,7 +50,8 @@ def test_a_crowd_that_drops_and_resumes_got_everything_once(told: ToldGateway) -
                     os.kill(pid, signal.SIGKILL)
                 told.gateway.wait_until_ready()
         crowd.settle()
-        crowd.wait_until_quiet(1.0, DEADLINE_SECONDS)
+        last = {f"thread:{thread}": told.tell(thread) for thread in (1, 2, 3)}
+        crowd.wait_until_heard(last, DEADLINE_SECONDS)
         counts = crowd.counts()
         harvest = crowd.stop()
     evidence = told.story.evidence
@@ -78,8 +79,8 @@ def test_a_crowd_comes_back_when_the_gateway_was_away(told: ToldGateway) -> None
         wait_until(lambda: crowd.counts().open == 0, DEADLINE_SECONDS, "all streams are cut")
         told.gateway.start()
         crowd.wait_until_open(DEADLINE_SECONDS)
-        told.tell(1)
-        crowd.wait_until_quiet(0.5, DEADLINE_SECONDS)
+        last = {f"thread:{thread}": told.tell(thread) for thread in (1, 2, 3)}
+        crowd.wait_until_heard(last, DEADLINE_SECONDS)
         harvest = crowd.stop()
     assert all(
         [mark.sign for mark in reader.marks][:3] == [Sign.SUBSCRIBED, Sign.ENDED, Sign.SUBSCRIBED]
@@ -100,4 +101,4 @@ def test_a_crowd_whose_process_died_says_so(told: ToldGateway) -> None:
         crowd.wait_until_open(DEADLINE_SECONDS)
         os.kill(crowd.pid, signal.SIGKILL)
         with pytest.raises(StackError, match="the crowd's process ended"):
-            crowd.wait_until_quiet(60, DEADLINE_SECONDS)
+            crowd.wait_until_heard({"thread:1": 1}, DEADLINE_SECONDS)

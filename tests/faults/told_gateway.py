@@ -51,13 +51,14 @@ class ToldGateway:
         with connect(self.redis.url) as client:
             return str(RedisLog(client, Keys("pushgate")).cursor())
 
-    def tell(self, thread: int, text_type: str = "comment.created", comment: int = 0) -> None:
-        """Write once, and publish the events of it."""
+    def tell(self, thread: int, text_type: str = "comment.created", comment: int = 0) -> int:
+        """Write once, publish the events of it, and return the write's number."""
         with self.lock:
             comments = (comment,) if comment else ()
             events = self.story.write(thread, text_type, comments)
             for event in events:
                 self._publish(event)
+            return self.story.evidence.writes[-1].number
 
     def _publish(self, event: CommittedEvent) -> None:
         body = {
