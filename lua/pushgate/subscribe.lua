@@ -168,8 +168,9 @@ local function resume(subscriber, text, now)
     end
     if found.reset then
         if found.reset == "epoch" and asked.epoch == now.epoch then
-            -- It is we who are behind; the tail will find out and tell everybody.
+            -- It is we who are behind: a position of ours would be the next one to be void.
             continuity.doubt()
+            return nil, "this gateway has not seen the new epoch yet"
         end
         move(subscriber, now)
         subscriber.joining.head = head_of_reset(found.reset, now)

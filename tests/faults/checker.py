@@ -29,7 +29,7 @@ def check(evidence: Evidence) -> Verdict:
     frames = SeenFrames(evidence, truth)
     sightings = Sightings(evidence, frames.begun)
     streams = Streams(truth, frames, sightings, findings, verdict)
-    resets = Resets(truth, frames, streams, evidence.epochs, findings, verdict)
+    resets = Resets(truth, frames, streams, evidence, findings, verdict)
     Rows(truth, findings).check(evidence, verdict)
     frames.check(evidence, findings, sightings)
     for reader in evidence.readers:

@@ -3,9 +3,11 @@ back."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from pushgate import Cursor
 from pushgate.log import HISTORY_LENGTH
-from tests.faults.evidence import EpochMove, Kind, Mark, ReaderHistory, Sign, Verdict
+from tests.faults.evidence import Evidence, Kind, Mark, ReaderHistory, Sign, Verdict
 from tests.faults.findings import Findings
 from tests.faults.seen_frames import SeenFrames
 from tests.faults.streams import Streams, cursor_in, periods_of
@@ -16,7 +18,7 @@ class Resets:
     """Looks at the resets of one reader after the other.
 
     Args:
-        moves: of the epoch, as the harness saw them.
+        evidence: how the epoch moved, and what the log held, as the harness saw it.
     """
 
     def __init__(
@@ -24,14 +26,15 @@ class Resets:
         truth: Truth,
         frames: SeenFrames,
         streams: Streams,
-        moves: list[EpochMove],
+        evidence: Evidence,
         findings: Findings,
         verdict: Verdict,
     ) -> None:
         self._truth = truth
         self._frames = frames
         self._streams = streams
-        self._move_to = {move.new: move for move in moves}
+        self._move_to = {move.new: move for move in evidence.epochs}
+        self._log = evidence.log
         self._findings = findings
         self._verdict = verdict
 
@@ -62,7 +65,11 @@ class Resets:
             if before and self._log_lost(before.epoch, now.epoch):
                 return ""
             missed = max(
-                (self._missed(reader, mark, channel) for channel in reader.channels), default=0
+                max(
+                    self._missed(reader, mark, channel),
+                    self._logged(channel, before, now) if before else 0,
+                )
+                for channel in reader.channels
             )
             return "" if missed >= HISTORY_LENGTH else f"at most {missed} events lie between"
         return "there is no reason for that"
@@ -89,6 +96,13 @@ class Resets:
                 return True
             epoch = move.old
         return False
+
+    def _logged(self, channel: str, before: Cursor, now: Cursor) -> int:
+        """Return how many frames of a channel the log got between two positions; after a loss they
+        may be of rows that went out before."""
+        ids = self._log.get((channel, now.epoch), [])
+        begin = (before.ms, before.seq) if before.epoch == now.epoch else (0, 0)
+        return bisect_right(ids, (now.ms, now.seq)) - bisect_right(ids, begin)
 
     def _missed(self, reader: ReaderHistory, reset: Mark, channel: str) -> int:
         """Return how many of a channel's events lie around a reset, at the most."""

@@ -131,6 +131,7 @@ def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> Fau
             committed=committed_events(system),
             stored=stored_comments(system, load.threads),
             epochs=watch.epochs(),
+            log=watch.log,
             ended_at=ended_at,
         )
         harvest = crowd.stop()

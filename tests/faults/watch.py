@@ -1,4 +1,5 @@
-"""Looks on while the log's epoch changes, and knows by itself whether Redis lost anything.
+"""Looks on while the log grows and its epoch changes, past all gateways, and knows by itself whether
+Redis lost anything.
 
 A canary: a counter in Redis that only we raise, some twenty times a second. When an answer is not
 one above the last answer, Redis has lost writes that it had acknowledged.
@@ -16,6 +17,7 @@ from tests.faults.system import System
 
 _EVERY_SECONDS = 0.05
 _CANARY = "faults:canary"
+_MOST_ENTRIES = 5_000
 
 BETWEEN_SECONDS = 15.0
 """So long after Redis was seen to have lost something an epoch may still begin for it: those who
@@ -27,11 +29,13 @@ class Watch(threading.Thread):
 
     Attributes:
         losses: when Redis was found, or made, to have lost acknowledged writes.
+        log: see `Evidence.log`.
     """
 
     def __init__(self, system: System) -> None:
         super().__init__(name="watch", daemon=True)
         self.losses: list[float] = []
+        self.log: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self._system = system
         self._moves: list[tuple[float, str, str]] = []
         self._enough = threading.Event()
@@ -47,14 +51,15 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Watch until told to stop."""
-        client = self._system.redis()
-        acknowledged, epoch = 0, ""
+        client, keys = self._system.redis(), self._system.keys
+        acknowledged, epoch, last_id = 0, "", "0-0"
         while not self._enough.wait(_EVERY_SECONDS):
             try:
                 pipeline = client.pipeline(transaction=True)
                 pipeline.incr(_CANARY)
-                pipeline.get(self._system.keys.epoch)
-                counted, found = pipeline.execute()
+                pipeline.get(keys.epoch)
+                pipeline.xrange(keys.log, f"({last_id}", "+", count=_MOST_ENTRIES)
+                counted, found, entries = pipeline.execute()
             except redis.RedisError:
                 # It may have counted without having answered.
                 client.close()
@@ -67,7 +72,18 @@ class Watch(threading.Thread):
                 if epoch:
                     self._moves.append((time.monotonic(), epoch, current))
                 epoch = current
+                # The log may have begun anew, or have lost its end and grown since.
+                last_id = "0-0"
+            elif entries and current:
+                last_id = entries[-1][0].decode()
+                self._note(current, entries)
         client.close()
+
+    def _note(self, epoch: str, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        for entry_id, fields in entries:
+            ms, _, seq = entry_id.partition(b"-")
+            for channel in fields.get(b"channels", b"").decode().split():
+                self.log.setdefault((channel, epoch), []).append((int(ms), int(seq)))
 
     def epochs(self) -> list[EpochMove]:
         """Return every change of the epoch that was seen, and whether there was reason for it."""
