@@ -1,5 +1,5 @@
-"""Looks on while the log grows and its epoch changes, past all gateways, and knows by itself whether
-Redis lost anything.
+"""Looks on while the log grows and its epoch changes, past all gateways, and knows by itself
+whether Redis lost anything.
 
 A canary: a counter in Redis that only we raise, some twenty times a second. When an answer is not
 one above the last answer, Redis has lost writes that it had acknowledged.
