@@ -57,7 +57,12 @@ end
 -- `name` further; it may lie a second ahead (and a rounding).
 local function is_in_time(name, rate)
     local now = ngx.now()
-    local at = math.max(shared:get(name) or 0, now) + 1 / rate
+    local before = shared:get(name) or 0
+    if before > now + 2 then
+        -- The wall clock has been put back.
+        before = 0
+    end
+    local at = math.max(before, now) + 1 / rate
     if at > now + 1.001 then
         return false
     end

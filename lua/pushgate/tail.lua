@@ -175,7 +175,8 @@ local function tell_revoked(run)
         return BLOCK_MS
     end
     local wait_ms = (run.told_at + TELL_SECONDS - ngx.now()) * 1000
-    if wait_ms >= 1 then
+    -- More than that it is when the wall clock has been put back.
+    if wait_ms >= 1 and wait_ms <= TELL_SECONDS * 1000 then
         return math.min(BLOCK_MS, math.ceil(wait_ms))
     end
     -- First, so that an entry of this moment is told of again.
@@ -313,7 +314,8 @@ end
 
 -- One turn with an open connection. Returns true; nil and an error; or false to stop.
 local function turn(run, connection)
-    if continuity.is_doubted() or ngx.now() - run.looked_at >= LOOK_SECONDS then
+    -- The wall clock may have been put back.
+    if continuity.is_doubted() or math.abs(ngx.now() - run.looked_at) >= LOOK_SECONDS then
         local ok, err = look(run, connection)
         if not ok then
             return nil, err
