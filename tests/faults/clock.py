@@ -23,67 +23,29 @@ clock is to stay as it is.
 
 from __future__ import annotations
 
-import shutil
-import struct
-import subprocess
 from pathlib import Path
 
-from stack.errors import PlatformMissing, StackError
-
-_SOURCE = Path(__file__).with_name("clock.c")
-_OFFSET = struct.Struct("=q")
+from tests.faults.preload import Preload
 
 
 class Clocks:
-    """Compiles the clock once, and keeps each part's offset in a file.
-
-    Args:
-        directory: for library and files; what a part's account must be able to read.
-    """
+    """Gives each part a clock; see `Preload` for the directory."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._directory = directory.resolve()
-        self._library = self._directory / "clock.so"
-        compiler = shutil.which("gcc")
-        if compiler is None:
-            raise PlatformMissing("gcc is not installed, which compiles clock.c; run make test")
-        made = subprocess.run(
-            [compiler, "-shared", "-fPIC", "-O2", "-o", str(self._library), str(_SOURCE)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        if made.returncode:
-            raise StackError(f"clock.c could not be compiled: {made.stderr.strip()}")
+        self._offsets = Preload(Path(__file__).with_name("clock.c"), "FAULTS_CLOCK", directory)
 
     def environment(self, part: str) -> dict[str, str]:
-        """Return what a part is started with to have a clock of its own, which is right at first.
-
-        Programs with an own loader and libraries (Redis and nginx of the private root) take it too.
-        """
-        self.reset(part)
-        return {"LD_PRELOAD": str(self._library), "FAULTS_CLOCK": str(self._file(part))}
+        """Return what a part is started with to have a clock of its own, right at first."""
+        return self._offsets.environment(part)
 
     def step(self, part: str, seconds: float) -> None:
         """Put a part's clock forward, or back; all of its processes see it at once."""
-        self._write(part, self.offset_seconds(part) + seconds)
+        self._offsets.write(part, self.offset_seconds(part) + seconds)
 
     def reset(self, part: str) -> None:
         """Put a part's clock right, in one step."""
-        self._write(part, 0)
+        self._offsets.write(part, 0)
 
     def offset_seconds(self, part: str) -> float:
         """Return how far a part's clock is ahead of the machine's."""
-        nanoseconds: int = _OFFSET.unpack(self._file(part).read_bytes())[0]
-        return nanoseconds / 1e9
-
-    def _write(self, part: str, seconds: float) -> None:
-        # In place: the parts have this very file mapped.
-        file = self._file(part)
-        file.touch()
-        with file.open("r+b", buffering=0) as offset:
-            offset.write(_OFFSET.pack(round(seconds * 1e9)))
-
-    def _file(self, part: str) -> Path:
-        return self._directory / f"{part}.offset"
+        return self._offsets.read(part)

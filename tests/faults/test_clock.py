@@ -19,6 +19,8 @@ from stack.platform import Platform
 from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
 from tests.faults.clock import Clocks
+from tests.faults.disk import SlowDisks
+from tests.faults.preload import together
 
 DEADLINE_SECONDS = 20.0
 # Steps are far longer than a test may take.
@@ -79,7 +81,10 @@ def test_parts_have_clocks_of_their_own(clocks: Clocks) -> None:
 @pytest.fixture
 def stepped_redis(clocks: Clocks, tmp_path: Path) -> Iterator[RedisServer]:
     platform = Platform.find()
-    settings = (f"{name}={value}" for name, value in clocks.environment("redis").items())
+    # Beside the other library, as a run has it.
+    slow_disks = SlowDisks(tmp_path / "disks").environment("redis")
+    environment = together(clocks.environment("redis"), slow_disks)
+    settings = (f"{name}={value}" for name, value in environment.items())
     server = RedisServer(
         platform,
         tmp_path / "r",
