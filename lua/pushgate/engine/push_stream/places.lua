@@ -17,6 +17,8 @@
 
 local ffi = require("ffi")
 
+local monotonic = require("pushgate.monotonic")
+
 local state = ngx.shared.pushgate_state
 
 ffi.cdef([[
@@ -25,13 +27,9 @@ typedef struct { pushgate_places_t *data; } pushgate_places_zone_t;
 extern pushgate_places_zone_t *ngx_http_push_stream_global_shm_zone;
 int kill(int pid, int signal);
 int poll(void *polls, unsigned long count, int timeout);
-typedef struct { long seconds; long nanoseconds; } pushgate_time_t;
-int clock_gettime(int clock, pushgate_time_t *at);
 ]])
 
 local C = ffi.C
-local CLOCK_MONOTONIC = 1
-local at = ffi.new("pushgate_time_t")
 
 -- Longer than a worker takes to begin; and what a publisher that is at it needs to finish.
 local PAUSE_SECONDS = 0.5
@@ -72,20 +70,14 @@ local function look(premature)
     end
 end
 
--- Not the wall clock: when that is put back, a pause that is over would begin again, for as long.
-local function now()
-    C.clock_gettime(CLOCK_MONOTONIC, at)
-    return tonumber(at.seconds) + tonumber(at.nanoseconds) / 1e9
-end
-
 -- Has everybody publish nothing for a moment, and returns when nobody does. Blocks.
 function _M.pause()
-    state:set("places:pause", now() + PAUSE_SECONDS)
+    state:set("places:pause", monotonic.now() + PAUSE_SECONDS)
     C.poll(nil, 0, FINISH_MS)
 end
 
 local function is_paused()
-    return now() < (state:get("places:pause") or 0)
+    return monotonic.now() < (state:get("places:pause") or 0)
 end
 
 local function count()
@@ -109,8 +101,8 @@ function _M.wait()
     elseif is_calm then
         return
     end
-    local until_time = now() + WAIT_SECONDS
-    while is_paused() or (count() > ngx.worker.count() and now() < until_time) do
+    local until_time = monotonic.now() + WAIT_SECONDS
+    while is_paused() or (count() > ngx.worker.count() and monotonic.now() < until_time) do
         ngx.sleep(TRY_SECONDS)
     end
     is_calm = true
