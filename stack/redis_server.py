@@ -19,8 +19,8 @@ bind 127.0.0.1
 port {port}
 dir "{directory}"
 daemonize no
-# A reply comes after the write to the file, so a killed server loses nothing; a power cut can lose
-# the last second.
+# A reply comes after the write to the file, so a killed server loses nothing; but while a sync
+# takes longer than a second, the write waits up to two. A power cut can lose the last second.
 appendonly yes
 appendfsync everysec
 save ""

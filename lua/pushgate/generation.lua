@@ -9,6 +9,8 @@
 --
 -- Phases: load() init, start() init_worker, check() and settle() access, is_current() all.
 
+local monotonic = require("pushgate.monotonic")
+
 local state = ngx.shared.pushgate_state
 
 local SETTLE_SECONDS = 0.5
@@ -29,7 +31,7 @@ function _M.start()
     if (state:get("generation") or 0) < mine then
         state:set("generation", mine)
     end
-    began_at = ngx.now()
+    began_at = monotonic.now()
 end
 
 -- Whether this worker may take subscribers in and hand frames over.
@@ -42,7 +44,7 @@ function _M.settle()
     if mine == 1 then
         return
     end
-    local left = began_at + SETTLE_SECONDS - ngx.now()
+    local left = began_at + SETTLE_SECONDS - monotonic.now()
     if left > 0 then
         ngx.sleep(math.max(left, 0.001))
     end

@@ -7,6 +7,7 @@
 
 local config = require("pushgate.config")
 local leases = require("pushgate.leases")
+local monotonic = require("pushgate.monotonic")
 local refusal = require("pushgate.refusal")
 
 local byte = string.byte
@@ -56,7 +57,7 @@ end
 -- Whether one more may come now, at `rate` a second and as many at once. Each one moves the time
 -- `name` further; it may lie a second ahead (and a rounding).
 local function is_in_time(name, rate)
-    local now = ngx.now()
+    local now = monotonic.now()
     local at = math.max(shared:get(name) or 0, now) + 1 / rate
     if at > now + 1.001 then
         return false

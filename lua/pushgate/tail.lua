@@ -19,6 +19,7 @@ local garbage = require("pushgate.garbage")
 local generation = require("pushgate.generation")
 local history = require("pushgate.history")
 local lag = require("pushgate.lag")
+local monotonic = require("pushgate.monotonic")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
 local redis = require("pushgate.redis")
@@ -142,7 +143,7 @@ local function look(run, connection)
         return nil, err
     end
     lag.set_clock(time[1] + time[2] / 1e6 - ngx.now())
-    run.looked_at = ngx.now()
+    run.looked_at = monotonic.now()
     return true
 end
 
@@ -152,13 +153,13 @@ local function tell_revoked(run)
     if not revocation.is_untold() then
         return BLOCK_MS
     end
-    local wait_ms = (run.told_at + TELL_SECONDS - ngx.now()) * 1000
+    local wait_ms = (run.told_at + TELL_SECONDS - monotonic.now()) * 1000
     if wait_ms >= 1 then
         return math.min(BLOCK_MS, math.ceil(wait_ms))
     end
     -- First, so that an entry of this moment is told of again.
     revocation.set_untold(false)
-    run.told_at = ngx.now()
+    run.told_at = monotonic.now()
     local ok, err = tell_all(run, frames.LOOK)
     if not ok then
         revocation.set_untold(true)
@@ -291,7 +292,7 @@ end
 
 -- One turn with an open connection. Returns true; nil and an error; or false to stop.
 local function turn(run, connection)
-    if continuity.is_doubted() or ngx.now() - run.looked_at >= LOOK_SECONDS then
+    if continuity.is_doubted() or monotonic.now() - run.looked_at >= LOOK_SECONDS then
         local ok, err = look(run, connection)
         if not ok then
             return nil, err
@@ -316,7 +317,7 @@ local function turn(run, connection)
     end
     if connection.moves ~= moves then
         -- It may be a replica that did not have everything.
-        run.looked_at = 0
+        run.looked_at = -math.huge
         return true
     end
     untroubled(run)
@@ -346,11 +347,11 @@ end
 -- Follows the log until this worker is no longer the tail or the timer has run long enough.
 local function follow(run)
     local connection
-    while not exiting() and ngx.now() < run.ends_at and tail_lease.hold() do
+    while not exiting() and monotonic.now() < run.ends_at and tail_lease.hold() do
         local ok, err
         if not connection then
             connection, err = redis.open()
-            run.looked_at = 0
+            run.looked_at = -math.huge
         end
         if connection then
             ok, err = turn(run, connection)
@@ -377,8 +378,9 @@ local function run(premature)
     if premature then
         return
     end
-    local this = { failures = 0, looked_at = 0, told_at = 0, ends_at = ngx.now() + RUN_SECONDS }
-    while not exiting() and ngx.now() < this.ends_at do
+    local this = { failures = 0, looked_at = -math.huge, told_at = -math.huge,
+        ends_at = monotonic.now() + RUN_SECONDS }
+    while not exiting() and monotonic.now() < this.ends_at do
         if tail_lease.hold() then
             local ok, err = pcall(follow, this)
             if not ok then

@@ -7,6 +7,7 @@
 local cjson = require("cjson.safe")
 
 local crypto = require("pushgate.crypto")
+local monotonic = require("pushgate.monotonic")
 
 local LOOK_SECONDS = 1
 local MOST_BYTES = 64 * 1024
@@ -106,7 +107,7 @@ end
 
 -- The keys as they are now: another table when they have changed.
 function _M.current(path)
-    local now = ngx.now()
+    local now = monotonic.now()
     if now - held.looked_at < LOOK_SECONDS then
         return held.keys
     end

@@ -15,7 +15,7 @@ from stack.platform import REPOSITORY, Platform
 from stack.postgres_server import KEEPS_COMMITS, PostgresServer
 from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
-from tests.faults.disk import Disk, unmount_leftovers
+from tests.faults.disk import Disk, SlowDisks, unmount_leftovers
 
 DEADLINE_SECONDS = 20.0
 
@@ -129,6 +129,36 @@ def test_a_redis_killed_on_a_full_disk_lacks_what_it_confirmed_last(
         server.start()
         # The one that it found the disk full with was confirmed all the same.
         assert client.llen("list") == confirmed - 1
+
+
+def test_a_redis_killed_on_a_slow_disk_lacks_what_it_confirmed_meanwhile(tmp_path: Path) -> None:
+    platform = Platform.find()
+    disks = SlowDisks(tmp_path / "disks")
+    settings = (f"{name}={value}" for name, value in disks.environment("redis").items())
+    server = RedisServer(
+        platform,
+        tmp_path / "r",
+        free_port(),
+        server_command=("env", *settings, *platform.redis_server_command),
+    )
+    server.start()
+    try:
+        with redis.Redis.from_url(server.url) as client:
+
+            def waits_for_the_disk() -> bool:
+                client.rpush("list", "x")
+                return bool(client.info("persistence")["aof_buffer_length"])
+
+            disks.set("redis", 3600)
+            wait_until(waits_for_the_disk, DEADLINE_SECONDS, "confirmed writes wait in memory")
+            confirmed = client.llen("list")
+            server.kill()
+            disks.set("redis", 0)
+            server.start()
+            assert client.llen("list") < confirmed
+    finally:
+        disks.set("redis", 0)
+        server.stop()
 
 
 # PostgreSQL

@@ -241,44 +241,70 @@ def test_a_cut_resets_who_is_there_and_refuses_who_comes(
         assert again.ping()
 
 
+def is_silent(connection: socket.socket) -> bool:
+    """Whether nothing comes, and no end either, for a moment."""
+    connection.settimeout(0.2)
+    try:
+        connection.recv(1)
+    except TimeoutError:
+        return True
+    finally:
+        connection.settimeout(DEADLINE_SECONDS)
+    return False
+
+
+def greeted(port: int) -> socket.socket:
+    """A connection to Redis that has been answered once."""
+    connection = joined(port)
+    connection.sendall(b"PING\r\n")
+    assert connection.recv(100) == b"+PONG\r\n"
+    return connection
+
+
 def test_a_half_open_link_says_nothing_and_resets_once_it_heals(
     redis_link: tuple[str, int], links: Links, redis_client: redis.Redis, redis_namespace: str
 ) -> None:
     name, port = redis_link
-    with client_at(port, answer_seconds=0.3) as client, closing(joined(port)) as other:
-        client.ping()
+    with closing(greeted(port)) as client, closing(greeted(port)) as other:
         links.set(name, "half_open")
-        with pytest.raises(redis.TimeoutError):
-            client.set(redis_namespace, "never")
         with closing(joined(port)) as newcomer:
-            newcomer.sendall(b"PING\r\n")
-            newcomer.settimeout(0.3)
-            with pytest.raises(TimeoutError):
-                newcomer.recv(1)
+            for each in (client, newcomer):
+                each.sendall(f"SET {redis_namespace} never\r\n".encode())
+            assert all(map(is_silent, (client, other, newcomer)))
             links.heal(name)
-            for each in (other, newcomer):
-                each.settimeout(DEADLINE_SECONDS)
+            for each in (client, other, newcomer):
                 with pytest.raises(ConnectionResetError):
                     each.recv(1)
     assert redis_client.get(redis_namespace) is None
 
 
-@pytest.mark.parametrize("passes", ["requests", "replies"])
-def test_on_a_link_that_goes_one_way_only_requests_or_replies_arrive(
-    redis_link: tuple[str, int],
-    links: Links,
-    redis_client: redis.Redis,
-    redis_namespace: str,
-    passes: str,
+def test_on_a_link_that_passes_requests_alone_a_command_is_done_and_never_answered(
+    redis_link: tuple[str, int], links: Links, redis_client: redis.Redis, redis_namespace: str
 ) -> None:
     name, port = redis_link
-    with client_at(port, answer_seconds=0.3) as client:
-        client.ping()
-        links.set(name, "one_way", passes=passes)
-        with pytest.raises(redis.TimeoutError):
-            client.set(redis_namespace, "done")
-    assert redis_client.get(redis_namespace) == (b"done" if passes == "requests" else None)
+    with closing(greeted(port)) as client:
+        links.set(name, "one_way", passes="requests")
+        client.sendall(f"SET {redis_namespace} done\r\n".encode())
+        wait_until(lambda: redis_client.get(redis_namespace), DEADLINE_SECONDS, "it is done")
+        assert is_silent(client)
+        links.heal(name)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
     redis_client.delete(redis_namespace)
+
+
+def test_on_a_link_that_passes_replies_alone_what_is_subscribed_comes_and_no_command_is_done(
+    redis_link: tuple[str, int], links: Links, redis_client: redis.Redis, redis_namespace: str
+) -> None:
+    name, port = redis_link
+    with closing(greeted(port)) as client:
+        client.sendall(f"SUBSCRIBE {redis_namespace}\r\n".encode())
+        assert b"subscribe" in client.recv(1000)
+        links.set(name, "one_way", passes="replies")
+        client.sendall(b"PING\r\n")
+        assert is_silent(client)
+        redis_client.publish(redis_namespace, "news")
+        assert b"news" in client.recv(1000)
 
 
 def test_a_lost_reply_leaves_the_command_done_and_the_client_in_doubt(

@@ -41,3 +41,39 @@ describe("a user", function()
         assert.equal("let in", (admitted("anna")))
     end)
 end)
+
+describe("the rate of connects", function()
+    local limits, refused, passed, wall
+
+    local function arrived()
+        refused = nil
+        limits.arrive()
+        return refused or "let in"
+    end
+
+    setup(function()
+        local kept = {}
+        local dict = {
+            get = function(_, key) return kept[key] end,
+            set = function(_, key, value) kept[key] = value end,
+        }
+        passed, wall = 100, 10000
+        _G.ngx = { shared = { pushgate_leases = dict }, now = function() return wall end }
+        package.loaded["pushgate.monotonic"] = { now = function() return passed end }
+        package.loaded["pushgate.config"] = { get = function()
+            return { worker_streams = 10, connects_per_second = 2, address_connects_per_second = 0 }
+        end }
+        package.loaded["pushgate.refusal"] = { for_now = function(reason) refused = reason end }
+        package.loaded["pushgate.leases"], package.loaded["pushgate.limits"] = nil, nil
+        limits = require("pushgate.limits")
+    end)
+
+    it("is the same after the wall clock has been put back", function()
+        for _ = 1, 2 do
+            assert.equal("let in", arrived())
+            assert.equal("let in", arrived())
+            assert.equal("rate", arrived())
+            passed, wall = passed + 1, wall - 3600
+        end
+    end)
+end)

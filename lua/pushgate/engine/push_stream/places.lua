@@ -21,6 +21,7 @@
 
 local ffi = require("ffi")
 
+local monotonic = require("pushgate.monotonic")
 local processes = require("pushgate.processes")
 
 local state = ngx.shared.pushgate_state
@@ -82,8 +83,12 @@ end
 
 -- Has everybody publish nothing for a moment, and returns when nobody does. Blocks.
 local function pause()
-    state:set("places:pause", true, PAUSE_SECONDS)
+    state:set("places:pause", monotonic.now() + PAUSE_SECONDS)
     C.poll(nil, 0, FINISH_MS)
+end
+
+local function is_paused()
+    return monotonic.now() < (state:get("places:pause") or 0)
 end
 
 local function count()
@@ -102,13 +107,13 @@ local is_calm = false
 
 -- Returns when workers have begun and ended, so that publishing is safe.
 function _M.wait()
-    if state:get("places:pause") then
+    if is_paused() then
         is_calm = false
     elseif is_calm then
         return
     end
-    local until_time = ngx.now() + WAIT_SECONDS
-    while state:get("places:pause") or (count() > ngx.worker.count() and ngx.now() < until_time) do
+    local until_time = monotonic.now() + WAIT_SECONDS
+    while is_paused() or (count() > ngx.worker.count() and monotonic.now() < until_time) do
         ngx.sleep(TRY_SECONDS)
     end
     is_calm = true
