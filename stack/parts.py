@@ -73,7 +73,8 @@ def table(settings: RunSettings, platform: Platform, redis_port: int) -> tuple[P
         Part(
             name="redis",
             command=redis_command(platform, redis_files, redis_port),
-            healthy=lambda: redis_is_ours(redis_url, redis_files / "redis.conf"),
+            # It says where its file really is.
+            healthy=lambda: redis_is_ours(redis_url, (redis_files / "redis.conf").resolve()),
             healthy_means="answers",
             # Its last flush to a slow disk.
             stop_seconds=30,

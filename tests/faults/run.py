@@ -89,7 +89,6 @@ def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> Fau
         StackError: the load could not be set up, or nothing ever came.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    ground = Ground(system)
     load = Load(
         system.site_url,
         str(plan.seed),
@@ -97,6 +96,7 @@ def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> Fau
         writers=plan.writers,
         events_per_second=plan.events_per_second,
     )
+    ground = Ground(system, tuple(f"thread:{thread}" for thread in load.threads))
     watch = Watch(system)
     pages = Watchers(system.site_url, system.gateway_url, load.threads, plan.seed)
     crowd_plan = CrowdPlan(

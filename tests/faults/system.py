@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -23,17 +23,22 @@ import redis
 from pushgate import Keys
 from stack.gateway import Answer
 from stack.health import UnixConnection
-from stack.postgres_server import PostgresServer
+from stack.postgres_server import KEEPS_COMMITS, PostgresServer
 from stack.process import Process, free_port, wait_until
 from tests.faults import crash_points
 from tests.faults.build import Edit, build
+from tests.faults.clock import Clocks
+from tests.faults.disk import Disk, SlowDisks
 from tests.faults.links import Links
 from tests.faults.parts import FAULTS_ENVIRONMENT
+from tests.faults.preload import together
 
 START_SECONDS = 120
 STOP_SECONDS = 60
 RETENTION_SECONDS = 90
 """How long the relay keeps rows that it moved: what is sent again when Redis lost everything."""
+
+_REDIS_MEGABYTES, _DATABASE_MEGABYTES = 512, 1536
 
 PARTS = ("redis", "gateway", "formatter", "relay", "site")
 
@@ -88,7 +93,13 @@ class System:
         self.site_port = free_port()
         self.gateway_port = free_port()
         self.keys = Keys()
-        self.postgres = PostgresServer()
+        self.clocks = Clocks(root / "clocks")
+        self.redis_syncs = SlowDisks(root / "syncs")
+        """How long Redis' disk takes for a sync."""
+        self.redis_disk = Disk(_REDIS_MEGABYTES)
+        self.database_disk = Disk(_DATABASE_MEGABYTES, owner="postgres")
+        self.postgres: PostgresServer
+        self._opened = ExitStack()
         self._run: Process | None = None
         self.links_port = free_port()
         """Where readers reach the gateway by a link."""
@@ -202,6 +213,9 @@ class System:
         """What each part is told beyond the usual."""
         told: dict[str, dict[str, str]] = {part: {} for part in PARTS}
         told["gateway"]["PUSHGATE_WORKERS"] = "2"
+        for part in PARTS:
+            told[part] |= self.clocks.environment(part)
+        told["redis"] = together(told["redis"], self.redis_syncs.environment("redis"))
         for part, port in self._redis_ports.items():
             told[part]["PUSHGATE_REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
         for part, folder in self._databases.items():
@@ -230,9 +244,18 @@ class System:
         )
         self.places.crash.mkdir()
         self.places.state.mkdir()
+        self._opened.enter_context(self.redis_disk)
+        self._opened.enter_context(self.database_disk)
+        (self.places.state / "redis").symlink_to(self.redis_disk.folder)
+        self.postgres = PostgresServer(
+            self.places.root / "postgres",
+            data=self.database_disk.folder / "data",
+            settings=(*KEEPS_COMMITS, "max_wal_size = 128MB"),
+        )
         (self.places.state / "redis.port").write_text(f"{self.redis_port}\n", encoding="ascii")
+        self._opened.callback(self.postgres.stop)
         self.postgres.start()
-        self._links.__enter__()
+        self._opened.enter_context(self._links)
         self._make_links()
         log = self.places.root / "run.log"
         self._run = Process(
@@ -256,8 +279,7 @@ class System:
     def _stop(self) -> None:
         if self._run is not None:
             self._run.stop(STOP_SECONDS)
-        self._links.__exit__()
-        self.postgres.stop()
+        self._opened.close()
         if not self.keep:
             shutil.rmtree(self.places.root, ignore_errors=True)
 

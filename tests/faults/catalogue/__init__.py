@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.faults.catalogue import crashes, data, database, links, processes
+from tests.faults.catalogue import (
+    clients,
+    clocks,
+    crashes,
+    data,
+    database,
+    disks,
+    links,
+    processes,
+)
 from tests.faults.catalogue.fault import Fault
 
 CATALOGUE: tuple[Fault, ...] = (
@@ -11,6 +20,9 @@ CATALOGUE: tuple[Fault, ...] = (
     *links.FAULTS,
     *data.FAULTS,
     *database.FAULTS,
+    *disks.FAULTS,
+    *clocks.FAULTS,
+    *clients.FAULTS,
 )
 
 BY_NAME = {fault.name: fault for fault in CATALOGUE}

@@ -22,12 +22,14 @@ class Ground:
     """What faults act on.
 
     Attributes:
+        channels: those that are written to.
         over: set when the run is; whoever waits stops waiting.
         notes: what a fault has to say of itself, by its name; read and emptied by the runner.
         database_lock: held by whoever ends or fills the database.
     """
 
     system: System
+    channels: tuple[str, ...]
     over: threading.Event = field(default_factory=threading.Event)
     notes: dict[str, str] = field(default_factory=dict)
     database_lock: threading.Lock = field(default_factory=threading.Lock)

@@ -1,0 +1,60 @@
+"""Disks that are full, or slow."""
+
+from __future__ import annotations
+
+import signal
+from random import Random
+
+from tests.faults.catalogue.fault import DISK, Fault, Ground
+
+
+def _fill_redis(ground: Ground, random: Random) -> None:
+    disk = ground.system.redis_disk
+    disk.fill()
+    try:
+        ground.wait(random.uniform(1, 4))
+    finally:
+        disk.free()
+
+
+def _fill_database(ground: Ground, random: Random) -> None:
+    """Without room for its log PostgreSQL ends for good, and an operator starts it again."""
+    with ground.database_lock:
+        disk, server = ground.system.database_disk, ground.system.postgres
+        disk.fill()
+        try:
+            ground.wait(random.uniform(1, 4))
+        finally:
+            disk.free()
+        if not server.running:
+            ground.notes["database: disk full"] = "it ended and was started again"
+            server.kill()
+            server.start()
+
+
+def _slow(ground: Ground, random: Random) -> None:
+    syncs = ground.system.redis_syncs
+    syncs.set("redis", random.uniform(1.5, 4))
+    try:
+        ground.wait(random.uniform(2, 6))
+    finally:
+        syncs.set("redis", 0)
+
+
+def _kill_while_slow(ground: Ground, random: Random) -> None:
+    """Redis has confirmed what it had not written yet."""
+    syncs = ground.system.redis_syncs
+    syncs.set("redis", 4)
+    try:
+        ground.wait(random.uniform(2, 5))
+        ground.send(ground.system.pid("redis"), signal.SIGKILL)
+    finally:
+        syncs.set("redis", 0)
+
+
+FAULTS = (
+    Fault("Redis: disk full", DISK, _fill_redis),
+    Fault("Redis: disk slow", DISK, _slow),
+    Fault("Redis: killed while its disk is slow", DISK, _kill_while_slow, 60.0, loses_data=True),
+    Fault("database: disk full", DISK, _fill_database, 60.0),
+)
