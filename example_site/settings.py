@@ -8,6 +8,7 @@ SITE_DEBUG         `1` shows Django's debug pages
 PUSHGATE_*         where Redis is; see PUSHGATE below
 PUSHGATE_MODE      `outbox`, or `on_commit`: one query less a save, and events can be lost
 GATEWAY_URL        what browsers connect to for the stream
+SITE_RECEIPTS      share of browsers that say what they painted; needs PUSHGATE_RECEIPTS=on
 """
 
 import os
@@ -122,6 +123,7 @@ PUSHGATE = {
     "PARTITIONS": int(os.environ.get("PUSHGATE_PARTITIONS") or 8),
     "GATEWAY_URL": os.environ.get("GATEWAY_URL") or "http://127.0.0.1:8080",
     "MODE": os.environ.get("PUSHGATE_MODE") or "outbox",
+    "RECEIPTS": float(os.environ.get("SITE_RECEIPTS") or 0),
 }
 
 LOGGING = {

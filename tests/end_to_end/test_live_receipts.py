@@ -311,3 +311,21 @@ def test_a_share_of_the_connections_promises_receipts(page: Page, gateway: Scrip
     has(page, "one")
     page.evaluate(PAINTED)
     assert turned_away(page, gateway) == {"delivered": 1, "painted": 1}
+
+
+def test_a_list_sends_receipts_if_it_says_so(
+    context: BrowserContext, gateway: ScriptedGateway
+) -> None:
+    gateway.pages["/list"] = f"""<!doctype html><title>A list</title>
+      <script type="module" src="/live.js"></script>
+      <live-list channels="thread:1" cursor="{cursor(100)}" types="comment.created" receipts="1">
+        <template><li data-text="text"></li></template>
+      </live-list>"""
+    page = context.new_page()
+    page.goto(f"{gateway.url}/list")
+    stream = gateway.stream()
+    assert stream.query["receipts"] == "comment.created"
+    stream.send(101, "one", at=now())
+    page.locator("li").wait_for(timeout=DEADLINE_SECONDS * 1000)
+    page.evaluate(PAINTED)
+    assert turned_away(page, gateway) == {"delivered": 1, "painted": 1}

@@ -12,9 +12,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.eventsource import EventSourceClient
+from stack.errors import DeadlineMissed
 from stack.gateway import Gateway, GatewaySettings
 from stack.platform import Platform
-from stack.process import DeadlineMissed, free_port, wait_until
+from stack.process import free_port, wait_until
 from stack.redis_server import RedisServer
 from tests.gateway.conftest import (
     DEADLINE_SECONDS,
@@ -203,7 +204,7 @@ def test_a_paint_is_timed_by_the_gateways_clock(taker: Gateway) -> None:
     assert grown["commit_to_paint_seconds_bucket +Inf thread"] == 1
 
 
-ODD_BODIES = [
+ODD_BODIES: list[str | bytes] = [
     "",
     "hidden thread 1",
     "pushgate-receipts 2\nhidden thread 1",
