@@ -121,8 +121,6 @@ local function refuse(status, reason, sentence)
     if config.get().has_access_log then
         ngx.var.pushgate_reason = reason
     end
-    -- Raises when the body is broken, or its sender gone.
-    pcall(ngx.req.discard_body)
     return answer.sentence(status, sentence)
 end
 

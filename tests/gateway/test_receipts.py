@@ -1,6 +1,7 @@
 """Receipts: pages say what became of frames, and the gateway counts it."""
 
 import os
+import random
 import signal
 import time
 import uuid
@@ -212,6 +213,7 @@ ODD_BODIES: list[str | bytes] = [
     HEAD + "hidden thread one",
     HEAD + "hidden thread 1\nhidden thread",
     HEAD + "hidden thread -1",
+    HEAD + "hidden thread 100001",
     HEAD + "hidden thread 1000000000000000000000",
     HEAD + "evil thread 1",
     HEAD + 'hidden "}{x="1 1',
@@ -240,6 +242,25 @@ def test_an_odd_body_is_told_one_sentence_and_counts_nothing(
     counted.wait_for(receipts_refused__malformed=1)
 
 
+def test_almost_right_bodies_are_taken_or_told_a_sentence(shared_taker: Gateway) -> None:
+    seed = 6
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    right = HEAD + "delivered thread 7\nhidden thread 2\npainted thread 1795204694341 5 60000\n"
+    errors = shared_taker.log.read_text().count("[error]")
+    for _ in range(400):
+        body = bytearray(right.encode())
+        for _ in range(draw.randint(1, 3)):
+            at = draw.randrange(len(body))
+            body[at : at + draw.randint(0, 2)] = draw.choice(
+                [b"", b"\n", b" ", b"9" * draw.randint(1, 30), b":", bytes([draw.randrange(256)])]
+            )
+        answer = post(shared_taker, bytes(body))
+        assert answer.status in (204, 400), bytes(body)
+        assert answer.body.count(b"\n") == (answer.status == 400)
+    assert shared_taker.log.read_text().count("[error]") == errors
+
+
 def test_a_body_is_bounded(shared_taker: Gateway) -> None:
     size = 16 * 1024
     longest = HEAD + "hidden thread 00000001\n" * 500
@@ -266,10 +287,13 @@ def test_other_methods_are_refused(shared_taker: Gateway) -> None:
 def test_what_is_refused_unread_is_not_taken_for_the_next_request(shared_taker: Gateway) -> None:
     inside = b"GET /sub/thread:1 HTTP/1.1\r\nHost: a\r\n\r\n"
     head = "POST /receipts HTTP/1.1\r\nHost: a\r\nOrigin: http://evil.example\r\n"
-    first = f"{head}Content-Length: {len(inside)}\r\n\r\n".encode() + inside
+    whole = f"{head}Content-Length: {len(inside)}\r\n\r\n".encode() + inside
+    chunk = f"{len(inside):x}\r\n".encode() + inside + b"\r\n0\r\n\r\n"
+    in_chunks = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk
     last = b"GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    found = [answer.status for answer in answers_of(exchange(shared_taker, first + last))]
-    assert found == [403, 404]
+    for first in (whole, in_chunks):
+        received = exchange(shared_taker, first + last)
+        assert [answer.status for answer in answers_of(received)] == [403, 404]
 
 
 @pytest.mark.parametrize(
