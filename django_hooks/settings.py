@@ -16,7 +16,7 @@ from pushgate import InvalidSetting
 
 MODES = ("outbox", "on_commit")
 
-_KINDS: Mapping[type, str] = {int: "a whole number", str: "text"}
+_KINDS: Mapping[type, str] = {int: "a whole number", float: "a number", str: "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class HooksSettings:
         retention_seconds: how long an outbox row is kept after it was relayed. Redis may lose its
             tail; the relay then sends again from here. As long as the histories in Redis.
         alarm_seconds: the relay logs an error while a row waits in the outbox for longer.
+        receipts: the share of browsers' connections, 0 to 1, of which pages tell the gateway what
+            became of each frame and when it was painted.
     """
 
     redis_url: str = "redis://127.0.0.1:6379/0"
@@ -48,11 +50,12 @@ class HooksSettings:
     mode: str = "outbox"
     retention_seconds: int = 3600
     alarm_seconds: int = 60
+    receipts: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value, kind = getattr(self, field.name), type(field.default)
-            if type(value) is not kind:
+            if type(value) is not kind and not (kind is float and type(value) is int):
                 raise InvalidSetting(
                     f"PUSHGATE[{field.name.upper()!r}] is {value!r}: use {_KINDS[kind]}"
                 )
@@ -64,6 +67,10 @@ class HooksSettings:
             raise InvalidSetting('PUSHGATE["RETENTION_SECONDS"]: use 0 or more')
         if self.alarm_seconds <= 0:
             raise InvalidSetting('PUSHGATE["ALARM_SECONDS"]: use more than 0')
+        if not 0 <= self.receipts <= 1:
+            raise InvalidSetting(
+                f'PUSHGATE["RECEIPTS"] is {self.receipts}: use a share from 0 to 1, 0.01 say'
+            )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> HooksSettings:

@@ -9,6 +9,7 @@ PUSHGATE_*         where Redis is; see PUSHGATE below
 PUSHGATE_MODE      `outbox`, or `on_commit`: one query less a save, and events can be lost
 PUSHGATE_RETENTION_SECONDS: how long a relayed outbox row is kept, default 3600
 GATEWAY_URL        what browsers connect to for the stream
+SITE_RECEIPTS      share of browsers that say what they painted; needs PUSHGATE_RECEIPTS=on
 """
 
 import os
@@ -124,6 +125,7 @@ PUSHGATE = {
     "GATEWAY_URL": os.environ.get("GATEWAY_URL") or "http://127.0.0.1:8080",
     "MODE": os.environ.get("PUSHGATE_MODE") or "outbox",
     "RETENTION_SECONDS": int(os.environ.get("PUSHGATE_RETENTION_SECONDS") or 3600),
+    "RECEIPTS": float(os.environ.get("SITE_RECEIPTS") or 0),
 }
 
 LOGGING = {

@@ -29,6 +29,12 @@ def push_gateway() -> str:
 
 
 @register.simple_tag
+def push_receipts() -> str:
+    """Return the share of connections that send receipts: the setting PUSHGATE["RECEIPTS"]."""
+    return f"{hooks_settings().receipts:g}"
+
+
+@register.simple_tag
 def push_object(instance: Model) -> str:
     """Return the name by which events call this instance, `threads.comment:17`.
 

@@ -5,14 +5,15 @@
 
 local accept = require("pushgate.accept")
 local answer = require("pushgate.answer")
+local awaited = require("pushgate.awaited")
 local channels = require("pushgate.channels")
-local config = require("pushgate.config")
 local connections = require("pushgate.connections")
 local doors = require("pushgate.doors")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
 local generation = require("pushgate.generation")
 local limits = require("pushgate.limits")
+local origins = require("pushgate.origins")
 local polling = require("pushgate.polling")
 local query = require("pushgate.query")
 local refusal = require("pushgate.refusal")
@@ -28,18 +29,6 @@ local AWAY_MIN_MS, AWAY_MAX_MS = 5000, 15000
 local OLD_MIN_MS, OLD_MAX_MS = 100, 1000
 
 local _M = {}
-
--- Lets pages of the configured origins read the answer. Other pages get none of these headers.
-local function allow_origin(origin)
-    ngx.header["Vary"] = "Accept, Origin"
-    if not origin or not config.get().origins[origin] then
-        return false
-    end
-    ngx.header["Access-Control-Allow-Origin"] = origin
-    ngx.header["Access-Control-Allow-Credentials"] = "true"
-    ngx.header["Access-Control-Expose-Headers"] = "Retry-After"
-    return true
-end
 
 local function preflight(is_allowed)
     if is_allowed then
@@ -96,6 +85,7 @@ end
 -- Hands a subscriber of subscribe.prepare() to the engine, unless its stream ends before it begins.
 local function let_in(subscriber)
     subscriber.joining.is_stream = true
+    subscriber.receipts = awaited.promised(ngx.var.arg_receipts)
     if subscriber.joining.ends then
         ngx.ctx.subscriber = subscriber
         ngx.print((subscribe.begin(subscriber, "")))
@@ -164,7 +154,7 @@ end
 
 function _M.run()
     local origin = ngx.var.http_origin
-    local is_allowed = allow_origin(origin)
+    local is_allowed = origins.allow(origin)
     local polls = ngx.ctx.polls
     local method = ngx.req.get_method()
     if method == "OPTIONS" then

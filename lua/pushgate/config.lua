@@ -124,6 +124,7 @@ function _M.load(env)
         address_connects_per_second = whole_number(env,
             "PUSHGATE_ADDRESS_CONNECTS_PER_SECOND", 0),
         max_age_seconds = whole_number(env, "PUSHGATE_MAX_AGE_SECONDS", 4 * 3600),
+        takes_receipts = on_or_off(env, "PUSHGATE_RECEIPTS", false),
         poll_seconds = whole_number(env, "PUSHGATE_POLL_SECONDS", 25),
     }
     if new.retry_min_ms > new.retry_max_ms then

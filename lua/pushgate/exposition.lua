@@ -1,8 +1,9 @@
--- Prometheus' text format, as this gateway needs it: families in a fixed order, one label at most.
+-- Prometheus' text format, as this gateway needs it: families in a fixed order.
 --
 -- Pure: no nginx phase, no I/O.
 
 local concat = table.concat
+local select = select
 
 local _M = {}
 local mt = { __index = _M }
@@ -27,11 +28,19 @@ function _M:family(name, kind, help)
     lines[#lines + 1] = "# TYPE " .. name .. " " .. kind
 end
 
--- One sample; `label` and its value may be absent.
-function _M:sample(name, value, label, label_value)
-    if label then
-        label_value = label_value:gsub('[\\"]', "\\%0"):gsub("\n", "\\n")
-        name = name .. "{" .. label .. '="' .. label_value .. '"}'
+local function escaped(text)
+    return (text:gsub('[\\"]', "\\%0"):gsub("\n", "\\n"))
+end
+
+-- One sample. Behind its value come its labels, a name and a value each.
+function _M:sample(name, value, ...)
+    local labels = {}
+    for i = 1, select("#", ...), 2 do
+        local label, text = select(i, ...)
+        labels[#labels + 1] = label .. '="' .. escaped(text) .. '"'
+    end
+    if #labels > 0 then
+        name = name .. "{" .. concat(labels, ",") .. "}"
     end
     self.lines[#self.lines + 1] = name .. " " .. shown(value)
 end
@@ -44,17 +53,22 @@ function _M:single(name, kind, help, value)
     end
 end
 
--- `amounts` are of the buckets by themselves, in the order of their upper `bounds`; the last is
--- infinite.
-function _M:histogram(name, help, bounds, amounts, sum)
-    self:family(name, "histogram", help)
+-- The samples of a histogram. `amounts` are of the buckets by themselves, in the order of their
+-- upper `bounds`; the last is infinite. Labels as in sample().
+function _M:buckets(name, bounds, amounts, sum, ...)
     local count = 0
     for i, bound in ipairs(bounds) do
         count = count + amounts[i]
-        self:sample(name .. "_bucket", count, "le", shown(bound))
+        self:sample(name .. "_bucket", count, "le", shown(bound), ...)
     end
-    self:sample(name .. "_sum", sum)
-    self:sample(name .. "_count", count)
+    self:sample(name .. "_sum", sum, ...)
+    self:sample(name .. "_count", count, ...)
+end
+
+-- A family of one histogram.
+function _M:histogram(name, help, bounds, amounts, sum)
+    self:family(name, "histogram", help)
+    self:buckets(name, bounds, amounts, sum)
 end
 
 function _M:text()

@@ -3,7 +3,7 @@
 -- Who is over a limit gets an answer that EventSource comes back from, after a time of its own.
 -- What is counted are streams, and polls while they wait; a limit of 0 counts nothing.
 --
--- Phases: arrive(), admit() access, release() log.
+-- Phases: arrive(), admit() access, comes_too_fast() access and content, release() log.
 
 local config = require("pushgate.config")
 local leases = require("pushgate.leases")
@@ -66,24 +66,26 @@ local function is_in_time(name, rate)
     return true
 end
 
+-- Whether `what`, which is counted by itself, is one too many for this gateway, or for its address,
+-- just now.
+function _M.comes_too_fast(what)
+    local settings = config.get()
+    if settings.connects_per_second > 0 and not is_in_time(what, settings.connects_per_second) then
+        return true
+    end
+    local from = settings.address_connects_per_second > 0 and network()
+    return from and not is_in_time(what .. " " .. from, settings.address_connects_per_second)
+end
+
 -- Before anything is done for the request but reading its address. Answers it itself when this is
 -- not the time.
 function _M.arrive()
-    local settings = config.get()
     -- nginx would drop connections at its own end without a word.
-    if streams >= settings.worker_streams then
+    if streams >= config.get().worker_streams then
         return refuse(FULL)
     end
-    if settings.connects_per_second > 0
-        and not is_in_time("rate", settings.connects_per_second)
-    then
+    if _M.comes_too_fast("rate") then
         return refuse(RATE)
-    end
-    if settings.address_connects_per_second > 0 then
-        local from = network()
-        if from and not is_in_time("rate " .. from, settings.address_connects_per_second) then
-            return refuse(RATE)
-        end
     end
 end
 

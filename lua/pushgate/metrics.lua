@@ -4,12 +4,14 @@
 -- are up to a second old. Reasons are fixed words of ours (counters.lua).
 
 local answer = require("pushgate.answer")
+local config = require("pushgate.config")
 local counters = require("pushgate.counters")
 local deliveries = require("pushgate.deliveries")
 local engine = require("pushgate.engine")
 local exposition = require("pushgate.exposition")
 local lag = require("pushgate.lag")
 local position = require("pushgate.position")
+local receipt_books = require("pushgate.receipt_books")
 local recent = require("pushgate.recent")
 
 local _M = {}
@@ -126,6 +128,9 @@ function _M.run()
             summary.messages_in_trash)
     end
     add_counts(out, counts)
+    if config.get().takes_receipts then
+        receipt_books.expose(out, counts)
+    end
     add_log(out)
     add_memory(out)
     return answer.text(200, exposition.CONTENT_TYPE, out:text())

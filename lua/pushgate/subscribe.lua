@@ -28,6 +28,7 @@
 -- cursor.
 
 local audit = require("pushgate.audit")
+local awaited = require("pushgate.awaited")
 local config = require("pushgate.config")
 local continuity = require("pushgate.continuity")
 local counters = require("pushgate.counters")
@@ -192,7 +193,8 @@ end
 
 -- Prepares a subscription. `requested` is a list of {name, backlog}; `cursor_text` is what the
 -- client brought along, or nil.
--- Returns a subscriber, whose `names` are its channels. Until begin() it has `joining`: {head,
+-- Returns a subscriber, whose `names` are its channels; set its `receipts` to what awaited.lua says
+-- that it promises. Until begin() it has `joining`: {head,
 -- counts, jumps, ends}; one that `ends` gets its `head` and no more. Or nil and an error (the
 -- client may come back).
 function _M.prepare(requested, cursor_text)
@@ -323,6 +325,9 @@ function _M.begin(subscriber, block)
     end
     local text = concat(parts)
     counters.add("bytes", #text)
+    if subscriber.receipts then
+        awaited.expect_all(subscriber.receipts, text)
+    end
     return text, ends
 end
 
@@ -394,6 +399,10 @@ function _M.pass(subscriber, block)
         seen.passed = passed
         if passed == seen.mark then
             deliveries.observe(seen)
+        end
+        local receipts = subscriber.receipts
+        if receipts then
+            awaited.expect(receipts, block)
         end
         return nil
     end

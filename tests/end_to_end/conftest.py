@@ -6,7 +6,8 @@ import http.client
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,11 +117,10 @@ class Reader:
         self.client.close()
 
 
-@pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """One running system for all tests; each takes a thread of its own."""
-    state: Path = tmp_path_factory.mktemp("run") / "state"
-    run = StartedRun(state, command=(sys.executable, "-m", "stack.run"))
+@contextmanager
+def running_system(state: Path, environment: Mapping[str, str] | None = None) -> Iterator[System]:
+    """A system of its own, which leaves nothing behind."""
+    run = StartedRun(state, (sys.executable, "-m", "stack.run"), environment)
     try:
         run.wait_until_ready(150)
         yield System(run)
@@ -129,6 +129,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         assert run.processes() == set(), "a process outlived the run"
     finally:
         run.end()
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One running system for all tests; each takes a thread of its own."""
+    with running_system(tmp_path_factory.mktemp("run") / "state") as system:
+        yield system
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import queue
 import select
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,21 @@ class Stream:
         self.chunks.put(None)
 
 
+@dataclass(frozen=True)
+class Sent:
+    """Receipts, as a page sent them."""
+
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """The words of each receipt."""
+        first, *others = self.text.split("\n")
+        assert first == "pushgate-receipts 1"
+        return [line.split(" ") for line in others]
+
+
 class ScriptedGateway(ThreadingHTTPServer):
     """Serves the scripts and the test's pages, and streams under the test's control."""
 
@@ -82,6 +98,7 @@ class ScriptedGateway(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
         self.asked_for: list[str] = []
+        self.receipts: queue.Queue[Sent] = queue.Queue()
         self.refused_channels: set[str] = set()
         self.refusals: queue.Queue[int] = queue.Queue()
         self.streams: queue.Queue[Stream] = queue.Queue()
@@ -118,6 +135,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        """Receipts."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert self.path == "/receipts"
+        self.server.receipts.put(Sent(dict(self.headers), body.decode()))
+        self.send_response(204)
+        self.end_headers()
 
     def _script(self, path: str) -> Path | None:
         if path == "/comment_text.js":

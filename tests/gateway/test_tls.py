@@ -148,3 +148,40 @@ def test_a_browser_has_more_streams_over_http2_than_connections_and_each_goes_on
         assert page.evaluate("seen") == [appended] * 8
         browser.close()
     assert "[alert]" not in secure.log.read_text(encoding="utf-8")
+
+
+@pytest.mark.real_browser
+def test_receipts_share_the_streams_http2_connection_and_do_not_disturb_it(
+    gateway_with: GatewayWith, tmp_path: Path
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    gateway = gateway_with(
+        PUSHGATE_TLS_CERTIFICATE=str(certificate),
+        PUSHGATE_TLS_KEY=str(key),
+        PUSHGATE_RECEIPTS="on",
+    )
+    log = LogWriter(gateway)
+    origin = f"https://{gateway.settings.listen}"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        page: Page = browser.new_context(ignore_https_errors=True).new_page()
+        page.route(f"{origin}/", lambda route: route.fulfill(body="", content_type="text/html"))
+        page.goto(f"{origin}/")
+        page.evaluate(OPEN_STREAMS, 8)
+        page.wait_for_function("opened.every(times => times === 1)")
+        statuses = page.evaluate(
+            """async () => {
+              const statuses = [];
+              const good = "pushgate-receipts 1\\nhidden thread 1";
+              for (const body of [good, "x", "x".repeat(50000)]) {
+                const options = { method: "POST", body, keepalive: true, credentials: "omit" };
+                statuses.push((await fetch("/receipts", options)).status);
+              }
+              return statuses;
+            }"""
+        )
+        assert statuses == [204, 400, 413]
+        log.append("thread:1", n=1)
+        page.wait_for_function("seen.every(list => list.length === 1)")
+        assert page.evaluate("opened") == [1] * 8
+        browser.close()

@@ -13,7 +13,7 @@ local function block(seq)
 end
 
 describe("a subscriber of two channels that comes in", function()
-    local subscribe, subscriber, now, jumps, noted, before_second, out
+    local subscribe, subscriber, now, jumps, noted, before_second, out, awaited
 
     -- What goes out of one block of the engine's.
     local function filtered(text)
@@ -31,6 +31,10 @@ describe("a subscriber of two channels that comes in", function()
         _G.ngx = { shared = { pushgate_state = state, pushgate_recent = state }, ctx = {},
             now = function() return 1 end, update_time = function() end }
         local stand_ins = {
+            ["pushgate.awaited"] = {
+                expect = function(types, text) awaited[#awaited + 1] = types .. text end,
+                expect_all = function(types, text) awaited[#awaited + 1] = types .. text end,
+            },
             ["pushgate.config"] = { get = function()
                 return { retry_min_ms = 1, retry_max_ms = 1, max_age_seconds = 0 }
             end },
@@ -67,6 +71,7 @@ describe("a subscriber of two channels that comes in", function()
 
     before_each(function()
         now, jumps, noted, out, ngx.ctx = at(0), 0, { a = {}, b = {} }, "", {}
+        awaited = {}
         before_second = function() end
         subscriber = subscribe.prepare({ { name = "a", backlog = 0 }, { name = "b", backlog = 0 } })
         subscriber.leaves_ms = math.huge
@@ -81,6 +86,16 @@ describe("a subscriber of two channels that comes in", function()
         end
         assert.equal("retry: 1\nid: " .. at(0).text .. "\n\n" .. block(1) .. block(2) .. block(3)
             .. block(4), out)
+    end)
+
+    it("is awaited to say what became of what it was sent, if it promised to", function()
+        subscriber.receipts = "promised "
+        now, noted.a = at(1), { block(1) }
+        filtered(": marker\n\n")
+        filtered(block(1))
+        filtered(block(2))
+        assert.same({ "promised " .. "retry: 1\nid: " .. at(0).text .. "\n\n" .. block(1),
+            "promised " .. block(2) }, awaited)
     end)
 
     it("is sent away when the position jumps past frames that nobody notes", function()

@@ -74,6 +74,10 @@ def test_the_checks_are_run_by_their_tag(settings: Settings):
         ({"PARTITIONS": True}, "use a whole number"),
         ({"RETENTION_SECONDS": -1}, "use 0 or more"),
         ({"GATEWAY_URL": None}, "use text"),
+        ({"RECEIPTS": 1.5}, "use a share from 0 to 1"),
+        ({"RECEIPTS": float("nan")}, "use a share from 0 to 1"),
+        ({"RECEIPTS": "0.01"}, "use a number"),
+        ({"RECEIPTS": True}, "use a number"),
         ("redis://", "use a dict"),
     ],
 )

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import Context, Template
 from django.test import AsyncRequestFactory, RequestFactory
 from django.views import View
+from pytest_django import Settings
 from rest_framework.decorators import api_view, authentication_classes
 from rest_framework.generics import ListAPIView
 from rest_framework.pagination import PageNumberPagination
@@ -178,3 +179,11 @@ def test_a_page_knows_the_names_its_events_use() -> None:
     template = Template("{% load push %}{% push_object comment %} {% push_object thread %}")
     shown = template.render(Context({"comment": Comment(id=17), "thread": Thread(id=3)}))
     assert shown == "threads.comment:17 threads.thread:3"
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0, "0"), (0.01, "0.01"), (1, "1")])
+def test_a_page_knows_how_many_send_receipts(settings: Settings, share: float, shown: str) -> None:
+    template = Template("{% load push %}{% push_receipts %}")
+    assert template.render(Context()) == "0"
+    settings.PUSHGATE = {"RECEIPTS": share}
+    assert template.render(Context()) == shown

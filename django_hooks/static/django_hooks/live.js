@@ -14,6 +14,7 @@
 //     credentials: false,                        // true: send cookies to another origin
 //     token: "",                                 // or a function that fetches one; never shared
 //     renew: "",                                 // asked for a new cookie if it is refused
+//     receipts: 0,                               // share of connections that say what was painted
 //   });
 //   connection.state; connection.cursor; connection.close();
 //

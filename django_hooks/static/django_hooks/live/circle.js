@@ -17,6 +17,7 @@
 // sandboxed frames) each tab is a circle of its own.
 
 import { Leader, newId } from "./leader.js";
+import { receiptsFor } from "./receipts.js";
 
 // Part of the circle's name: tabs that were opened before a new release keep to themselves.
 const PROTOCOL = 1;
@@ -31,9 +32,9 @@ const ASLEEP_HIDDEN_MS = 150000;
 const circles = new Map();
 
 /** Returns the circle for these settings: the one all tabs share, or a new one of the tab's own. */
-export function circleFor({ gateway, credentials, token, renew, share }) {
+export function circleFor({ gateway, credentials, token, renew, share, receipts }) {
   const base = new URL(`${gateway}/sub/`, document.baseURI).href;
-  const settings = { base, credentials, token, renew, name: "" };
+  const settings = { gateway, base, credentials, token, renew, receipts, name: "" };
   // A token is for one page's channels.
   if (!share || token || !canShare()) return new Circle(settings);
   settings.name = `pushgate ${PROTOCOL} ${credentials} ${base}`;
@@ -141,9 +142,10 @@ class Circle {
         this.#post(message);
         this.#give(message);
       },
-      address: (channels, position) => this.#address(channels, position),
+      address: (...what) => this.#address(...what),
       credentials: this.#settings.credentials,
       renew: this.#settings.renew && (() => this.#renew()),
+      receipts: this.#receipts(),
     });
     this.#post({ kind: "lead" });
     this.#ask();
@@ -178,9 +180,15 @@ class Circle {
     await fetch(this.#settings.renew, { cache: "no-store", signal });
   }
 
-  async #address(channels, position) {
+  #receipts() {
+    const { gateway, receipts: share } = this.#settings;
+    return share ? { share, book: receiptsFor(gateway) } : null;
+  }
+
+  async #address(channels, position, promise = "") {
     const { base, token } = this.#settings;
     const query = new URLSearchParams();
+    if (promise) query.set("receipts", promise);
     if (position) query.set("last_event_id", position);
     if (token) query.set("token", typeof token === "function" ? await token() : token);
     return `${base}${channels.map(encodeURIComponent).join("/")}${query.size ? "?" : ""}${query}`;

@@ -2,6 +2,7 @@
 
 import { delayMs } from "./backoff.js";
 import { circleFor } from "./circle.js";
+import { receiptsFor } from "./receipts.js";
 import { Seat } from "./seat.js";
 import { Seen } from "./seen.js";
 
@@ -27,6 +28,7 @@ const DEFAULTS = {
   credentials: false,
   token: "",
   renew: "",
+  receipts: 0,
 };
 
 class LiveConnection {
@@ -35,6 +37,7 @@ class LiveConnection {
   #circle;
   #isPaused = false;
   #seen = new Seen();
+  #receipts = null;
   #isLive = false; // What the stream says; `state` knows of mending and of the network too.
   #held = null; // Events that came while a reset is being mended.
   #mendAgain = false;
@@ -46,11 +49,15 @@ class LiveConnection {
 
   constructor(options) {
     this.#options = { ...DEFAULTS, ...options };
-    const { cursor, types } = this.#options;
+    const { cursor, types, gateway, receipts } = this.#options;
     const channels = [...new Set(this.#options.channels)];
     if (!channels.length || channels.length > MOST_CHANNELS) {
       throw new RangeError(`channels: ${channels.length} names; use 1 to ${MOST_CHANNELS}`);
     }
+    if (!(receipts >= 0 && receipts <= 1)) {
+      throw new RangeError(`receipts: ${receipts}; use a share from 0 to 1`);
+    }
+    if (receipts) this.#receipts = receiptsFor(gateway);
     this.#seat = new Seat({
       cursor: cursor || "",
       channels,
@@ -59,7 +66,7 @@ class LiveConnection {
       on: {
         live: () => this.#went(true),
         lost: () => this.#went(false),
-        frame: (item) => this.#take(item),
+        frame: (...frame) => this.#take(frame),
         reset: (what) => this.#mend(what),
       },
     });
@@ -101,31 +108,60 @@ class LiveConnection {
     else if (!isLive && this.state === "live") this.#setState("catching up");
   }
 
-  #take(item) {
+  /** A frame is an event as the page gets it, and a receipt or null. */
+  #take(frame) {
     if (this.#closed) return;
     if (!this.#held) {
-      this.#deliver(item);
-    } else if (this.#held.push(item) > MOST_HELD) {
-      this.#held = [];
+      this.#deliver(frame);
+    } else if (this.#held.push(frame) > MOST_HELD) {
+      this.#hold();
       this.#mendAgain = true;
     }
   }
 
-  #deliver(item) {
-    if (this.#closed || !this.#seen.take(item.data)) return;
+  #deliver([item, receipt]) {
+    if (this.#closed) return;
+    const receipts = receipt && this.#receipts;
+    if (!this.#seen.take(item.data)) {
+      receipts?.known(receipt);
+      return;
+    }
     try {
-      this.#options.onEvent(item);
+      const showing = this.#options.onEvent(item);
+      if (receipts) this.#acknowledge(showing, receipt);
     } catch (error) {
       // One event a page cannot show does not cost it the next.
+      receipts?.failed(receipt);
       reportError(error);
     }
+  }
+
+  /** Notes that the page has shown an event, or will have when the promise it returned is kept. */
+  #acknowledge(showing, receipt) {
+    if (typeof showing?.then !== "function") {
+      this.#receipts.shown(receipt);
+      return;
+    }
+    showing.then(
+      () => this.#receipts.shown(receipt),
+      (error) => {
+        this.#receipts.failed(receipt);
+        throw error; // As unhandled as without us.
+      },
+    );
+  }
+
+  /** Has events wait; those that waited already are in what the page reads anew. */
+  #hold() {
+    for (const [, receipt] of this.#held ?? []) if (receipt) this.#receipts?.known(receipt);
+    this.#held = [];
   }
 
   /** Has the page read its data anew. Events that come meanwhile wait: they are newer or known. */
   async #mend(what) {
     if (this.#closed) return;
     const alreadyMending = this.#held !== null;
-    this.#held = [];
+    this.#hold();
     this.#seen.clear();
     if (this.state === "live") this.#setState("catching up");
     if (alreadyMending) {
@@ -144,7 +180,7 @@ class LiveConnection {
     }
     const held = this.#held;
     this.#held = null;
-    held.forEach((item) => this.#deliver(item));
+    held.forEach((frame) => this.#deliver(frame));
     this.#went(this.#isLive);
   }
 

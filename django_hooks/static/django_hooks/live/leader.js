@@ -6,8 +6,9 @@
 // cursor, whichever is later, and need not say so.
 
 import { earlier, later, sameEpoch } from "./cursor.js";
+import { prefixOf, promiseOf } from "./receipts.js";
 import { afterReset, covers } from "./seat.js";
-import { Stream } from "./stream.js";
+import { GONE, Stream } from "./stream.js";
 
 const MOST_CHANNELS = 16;
 // Tabs that open, or follow a new leader, in one moment are served by one session.
@@ -18,12 +19,16 @@ const SILENT_MS = 180000;
 // Of two epochs one is over, and the gateway says so as soon as it is asked for it.
 const EPOCH_TOLD_MS = 1000;
 
-/** `tell` brings a message to all seats of all tabs; `address` makes a connection's URL. */
+/**
+ * `tell` brings a message to all seats of all tabs; `address` makes a connection's URL. `receipts`,
+ * or null: { share, book }, of how many connections receipts are sent, and where they are noted.
+ */
 export class Leader {
   #tell;
   #address;
   #credentials;
   #renew;
+  #receipts;
   #tabs = new Map();
   #session = null;
   #stream = null;
@@ -32,11 +37,12 @@ export class Leader {
   #openTimer = 0;
   #ended = false;
 
-  constructor({ tell, address, credentials, renew }) {
+  constructor({ tell, address, credentials, renew, receipts }) {
     this.#tell = tell;
     this.#address = address;
     this.#credentials = credentials;
     this.#renew = renew;
+    this.#receipts = receipts;
   }
 
   /** A tab says what its seats need; with an empty list it takes its leave. */
@@ -128,21 +134,24 @@ export class Leader {
 
   #begin({ channels, types, position }) {
     this.#stream?.close();
-    const session = { id: newId(), channels, types, position, open: false, opens: 0 };
+    const promise = this.#drawPromise(types);
+    const receipts = promise !== "";
+    const session = { id: newId(), channels, types, position, receipts, open: false, opens: 0 };
     this.#session = session;
     this.#stream = new Stream({
       position,
       types,
       credentials: this.#credentials,
       renew: this.#renew,
-      address: (from) => this.#address(channels, from),
+      address: (from) => this.#address(channels, from, promise),
       on: {
         open: () => this.#opened(session),
         lost: () => this.#lost(session),
         refused: () => this.#findRefused(session),
         frame: (frame) => {
           session.position = frame.id;
-          this.#tell({ kind: "frame", session: session.id, ...frame });
+          const more = this.#receive(session, frame);
+          this.#tell({ kind: "frame", session: session.id, ...frame, ...more });
         },
         reset: (reset) => this.#reset(session, reset),
       },
@@ -155,8 +164,21 @@ export class Leader {
     this.#openTimer = setTimeout(() => session.open || this.#lost(session), OPEN_WITHIN_MS);
   }
 
+  /** What the connection's address promises: a share of all connections promises receipts. */
+  #drawPromise(types) {
+    return this.#receipts && Math.random() < this.#receipts.share ? promiseOf(types) : "";
+  }
+
+  /** Notes that a frame came. Returns what seats must know to say what became of it. */
+  #receive(session, { type, data }) {
+    if (!session.receipts || type === GONE) return {};
+    this.#receipts.book.delivered(prefixOf(data));
+    return { openFor: performance.now() - session.openedAt };
+  }
+
   #opened(session) {
     session.open = true;
+    session.openedAt = performance.now();
     session.opens++;
     this.#tellSession();
     if (this.#wanting().length) this.#planSoon();
@@ -182,7 +204,7 @@ export class Leader {
   }
 
   #tellSession() {
-    const { wasLookedInto, ...session } = this.#session ?? {};
+    const { wasLookedInto, openedAt, ...session } = this.#session ?? {};
     this.#tell({ kind: this.#session ? "session" : "here", ...session });
   }
 

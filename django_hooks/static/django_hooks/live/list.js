@@ -21,7 +21,7 @@
 //   most      how many items are kept; the oldest go first
 //   refetch   address of a page with this list on it, of the page's own origin, for after a gap;
 //             without it, the page's own address
-//   pause-hidden  no-share  credentials  renew  as in connect()
+//   pause-hidden  no-share  credentials  renew  receipts  as in connect()
 //   state     set by the element: "live", "catching up" or "stale", for CSS
 //
 // An item is a child of the element marked `data-items` (of the list itself when there is none),
@@ -50,6 +50,7 @@ export class LiveList extends HTMLElement {
       share: !this.hasAttribute("no-share"),
       credentials: this.hasAttribute("credentials"),
       renew: this.getAttribute("renew") ?? "",
+      receipts: Number(this.getAttribute("receipts") ?? 0),
       onEvent: (item) => this.#show(item),
       onReset: () => this.#refetch(),
       onState: (state) => this.#showState(state),

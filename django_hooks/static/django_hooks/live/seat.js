@@ -5,6 +5,7 @@
 // frame it has is dropped, a gap is seen, and then it asks for a connection from its own cursor.
 
 import { isAtOrBefore, sameEpoch } from "./cursor.js";
+import { prefixOf } from "./receipts.js";
 import { GONE } from "./stream.js";
 
 /** Whether a session brings a need's channels and types from its cursor on. */
@@ -29,8 +30,9 @@ export function afterReset(cursor, reset) {
 let seats = 0;
 
 /**
- * Says through `on`: live(), lost(), frame({ type, id, data }), reset({ reason }). A circle that
- * sends it away gives it another one to `join`.
+ * Says through `on`: live(), lost(), frame({ type, id, data }, receipt), reset({ reason }), where
+ * `receipt` is what receipts.js wants to know of a frame, or null. A circle that sends it away
+ * gives it another one to `join`.
  */
 export class Seat {
   cursor;
@@ -92,7 +94,7 @@ export class Seat {
     return true;
   }
 
-  #hearFrame({ from, id, type, data }) {
+  #hearFrame({ from, id, type, data, openFor }) {
     if (this.cursor && !isAtOrBefore(from, this.cursor)) {
       this.leave();
       return false;
@@ -105,7 +107,7 @@ export class Seat {
     const isOurs = found.channels?.some((name) => this.channels.includes(name)) ?? true;
     if (!isOurs) return true;
     // What happened cannot be shown; what there is now can be read anew.
-    if (!isGone) this.#on.frame({ type, id, data: found });
+    if (!isGone) this.#on.frame({ type, id, data: found }, receiptOf(data, found, openFor));
     else if (this.types.includes(found.type)) this.#on.reset({ reason: GONE, cursor: id });
     return true;
   }
@@ -122,4 +124,9 @@ export class Seat {
     }
     return true;
   }
+}
+
+function receiptOf(data, { at }, openFor) {
+  if (openFor === undefined) return null;
+  return { prefix: prefixOf(data), at: Date.parse(at), openedAt: performance.now() - openFor };
 }

@@ -311,6 +311,7 @@ if (thread.dataset.channel) {
     channels: [thread.dataset.channel],
     cursor: thread.dataset.cursor,
     types: ["comment.created", "comment.updated", "comment.deleted"],
+    receipts: Number(thread.dataset.receipts),
     onEvent: ({ type, data }) => {
       if (type === "comment.deleted") remove(data.id);
       else upsert(data);
