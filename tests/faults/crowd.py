@@ -70,7 +70,7 @@ class CrowdPlan:
     drop_seconds: float = 20.0
     longest_away_seconds: float = 20.0
     connect_seconds: float = 10.0
-    silence_seconds: float = 40.0
+    silence_seconds: float = 25.0
 
     def habits(self) -> list[Habits]:
         """Return the readers; the same ones for the same plan."""

@@ -12,6 +12,7 @@ import gc
 import heapq
 import random
 import select
+import signal
 import socket
 import struct
 import time
@@ -31,6 +32,7 @@ _READ_BYTES = 65536
 _SMALL_BUFFER_BYTES = 4096
 _LINGER_NOT = struct.pack("ii", 1, 0)
 _SHORTEST_WAIT_SECONDS = 0.05
+_AFTER_REFUSAL_SECONDS = 0.3
 _SWEEP_SECONDS = 1.0
 _CONNECTS_AT_ONCE = 32
 _LONG_ABSENCES = 0.15
@@ -319,12 +321,14 @@ class Attendance:
             self._epoll.unregister(connection.fileno())
         connection.close()
         self._open -= reader.is_counted
+        # However short the waits are made: who is down is not asked by everybody all the time.
+        shortest = _SHORTEST_WAIT_SECONDS if reader.is_counted else _AFTER_REFUSAL_SECONDS
         reader.stream.end(now)
         reader.connection = None
         reader.is_counted = reader.is_paused = reader.is_cut = False
         reader.turn += 1
         told = reader.stream.retry_seconds * self._plan.retry_factor
-        wait = max(_SHORTEST_WAIT_SECONDS, told, 0.0 if self._settled else absence)
+        wait = max(shortest, told, 0.0 if self._settled else absence)
         self._set_timer(reader, now + wait, Due.CONNECT)
 
     # Slow readers
@@ -348,5 +352,7 @@ def attend(plan: CrowdPlan, pipe: Connection) -> None:
     """Be the crowd; its process begins here."""
     # Arrays that only grow: looking for garbage among them takes time.
     gc.disable()
-    with suppress(KeyboardInterrupt, BrokenPipeError):
+    # It ends with its parent, which may want what the crowd has got when it is interrupted itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(BrokenPipeError):
         Attendance(plan, pipe).run()

@@ -24,8 +24,8 @@ _ANSWER_SECONDS = 5.0
 """Of the site, and of the gateway's first words."""
 _LOOK_SECONDS = 0.25
 """How soon a page that is told to stop does so."""
-_SILENCE_SECONDS = 40.0
-"""More than two pings: the stream is given up."""
+_SILENCE_SECONDS = 25.0
+"""Longer than from one ping to the next: the stream is given up."""
 _BACK_SECONDS = (0.05, 0.2)
 _LIST_LENGTH = 1_000
 _MOST_ARRIVALS = 20_000

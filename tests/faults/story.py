@@ -90,11 +90,10 @@ class Story:
     def cursor_of(self, event: CommittedEvent) -> str:
         """Return the id an event has in the log now."""
         key = (self.epoch, event.row)
-        return f"{self.epoch}.{self._placed.setdefault(key, self._next_position())}-0"
-
-    def _next_position(self) -> int:
-        self._positions += 1
-        return 1000 + self._positions
+        if key not in self._placed:
+            self._positions += 1
+            self._placed[key] = 1000 + self._positions
+        return f"{self.epoch}.{self._placed[key]}-0"
 
     def here(self) -> str:
         """Return the cursor of the log's end."""

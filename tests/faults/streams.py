@@ -152,7 +152,7 @@ class Streams:
         if not all(map(lt, ranks, islice(ranks, 1, None))):
             self._explain_ids(reader)
         for mark in self._last_of_each_place(reader):
-            if mark.after == len(reader.frames) or mark.after in self._told:
+            if mark.after >= len(reader.frames) or mark.after in self._told:
                 continue
             said = cursor_in(mark.cursor)
             came = self._frames.frames[reader.frames[mark.after]].cursor
