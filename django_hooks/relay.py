@@ -23,6 +23,7 @@ from django.db import connections
 
 from django_hooks import backoff
 from django_hooks.connections import Reachability, one_line
+from django_hooks.database_watch import DatabaseWatch
 from django_hooks.outbox import Outbox
 from django_hooks.outbox_stream import Known, OutboxStream, StreamRules, Turn
 from django_hooks.settings import HooksSettings
@@ -83,6 +84,7 @@ class Relay:
         self._names: dict[str, str] = {}
         self._look_again_at = 0.0
         self._redis = Reachability(logger, "Redis")
+        self._watch = DatabaseWatch()
 
     @property
     def owner(self) -> str:
@@ -91,6 +93,11 @@ class Relay:
 
     def run(self, stop: threading.Event) -> None:
         """Take turns until `stop` is set; then release the lease."""
+        with self._watch:
+            self._run(stop)
+        self.release()
+
+    def _run(self, stop: threading.Event) -> None:
         failures = waits = 0
         while not stop.is_set():
             try:
@@ -102,10 +109,10 @@ class Relay:
             except (redis.RedisError, PushgateError) as error:
                 failures += 1
                 self._redis.lost(error, "rows wait in the outbox")
-                for stream in self._streams.values():
-                    stream.look_at_waiting("Redis cannot be reached")
+                for alias, stream in self._streams.items():
+                    with self._watch.over(alias):
+                        stream.look_at_waiting("Redis cannot be reached")
                 stop.wait(backoff.jittered(backoff.UNREACHABLE_SECONDS, failures))
-        self.release()
 
     def run_for(self, seconds: float) -> int:
         """Move rows for so long, or what is there if 0; not at all where another relay leads.
@@ -143,9 +150,10 @@ class Relay:
         self._look_for_outboxes()
         result = Turn()
         try:
-            for stream in self._streams.values():
+            for alias, stream in self._streams.items():
                 assert self._lease is not None
-                result |= stream.turn(self._queue, self._lease)
+                with self._watch.over(alias):
+                    result |= stream.turn(self._queue, self._lease)
         except LeaseLost:
             logger.warning("the lease was lost: another relay leads")
             self._lease = None
@@ -193,7 +201,9 @@ class Relay:
                 continue
             outbox = Outbox(alias)
             try:
-                if outbox.exists() and self._is_first_name(outbox):
+                with self._watch.over(alias):
+                    is_wanted = outbox.exists() and self._is_first_name(outbox)
+                if is_wanted:
                     self._streams[alias] = OutboxStream(outbox, self._log, self._rules, self._known)
             except DatabaseError as error:
                 outbox.disconnect()

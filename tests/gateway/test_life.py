@@ -90,6 +90,35 @@ def test_a_worker_that_was_killed_while_it_ended_costs_no_other(
     subscriber.client.close()
 
 
+def test_a_reload_while_a_dead_worker_s_successor_begins_crashes_nobody(
+    own_gateway: OwnGateway,
+) -> None:
+    """Of four such successors one used to take over what the dead one had left in memory."""
+    gateway = own_gateway.gateway
+    crowd = Crowd(own_gateway, SEED, size=12, batch=8, pause_seconds=0.005, patience=180)
+    crowd.start()
+    for _ in range(12):
+        crowd.wait_for_frames(50)
+        before = set(gateway.worker_pids)
+        killed = min(before)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(
+            lambda: any(pid not in before for pid in gateway.worker_pids),  # noqa: B023
+            DEADLINE_SECONDS,
+            "its successor begins",
+            every_seconds=0.001,
+        )
+        # The successor takes a while to begin.
+        replaced = [*before, *gateway.worker_pids]
+        os.kill(gateway.pid, signal.SIGHUP)
+        wait_until_gone(replaced)
+        wait_until(lambda: len(gateway.worker_pids) == 2, DEADLINE_SECONDS, "there are two workers")
+    crowd.finish()
+    text = gateway.log.read_text(encoding="utf-8")
+    assert "exited on signal 11" not in text
+    assert "cannot be respawned" not in text
+
+
 def stop_between_two_steps(own: OwnGateway, pid: int) -> None:
     """Stops a worker, and returns when the gateway goes on without it.
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 
-from django_hooks import backoff, outbox_stream, wake
+from django_hooks import backoff, database_watch, outbox_stream, wake
 from django_hooks.models import OutboxRow
 from django_hooks.outbox_stream import StreamRules
 from django_hooks.relay import Relay
@@ -281,3 +281,42 @@ def test_a_rollback_after_the_row_was_written_moves_nothing(
         for _, fields in client.xrange(keys.jobs(partition))
     ]
     assert texts == ["first", "second"]
+
+
+def backends(alias: str) -> set[int]:
+    """The processes of PostgreSQL that wait for a word of others than us."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND state = 'idle' AND pid <> pg_backend_pid()"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
+
+
+@pytest.mark.parametrize("site_database", ["postgresql"], indirect=True)
+def test_a_database_that_falls_silent_is_noticed(
+    push_settings: dict[str, Any], site_database: str, monkeypatch: pytest.MonkeyPatch
+):
+    """The server's process for the relay is frozen, and stays so; a new connection has another."""
+    monkeypatch.setattr(database_watch, "ANSWER_SECONDS", 0.5)
+    url, keys = push_settings["REDIS_URL"], Keys(push_settings["NAMESPACE"])
+    relay = Running(site_database, url, keys)
+    frozen: set[int] = set()
+    try:
+        write_rows(0, 10)
+        wait_until(
+            lambda: sum(map(len, numbers_by_channel(url, keys).values())) == 10, 30, "10 are moved"
+        )
+        wait_until(lambda: bool(backends(site_database)), 30, "the relay is at rest")
+        frozen = backends(site_database)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        write_rows(10, 10)
+        wait_until(
+            lambda: sum(map(len, numbers_by_channel(url, keys).values())) == 20, 30, "20 are moved"
+        )
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        relay.stop()
+    assert_each_once_in_order(numbers_by_channel(url, keys), 20)

@@ -53,9 +53,10 @@ function _M.load()
 end
 
 function _M.start()
+    places.start()
+    -- The last before the module's own start.
     locks.find(places.address())
     locks.open()
-    places.start()
 end
 
 -- Phase: access of the locations that publish.

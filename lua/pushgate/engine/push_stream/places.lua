@@ -91,11 +91,13 @@ local function is_paused()
     return monotonic.now() < (state:get("places:pause") or 0)
 end
 
+-- Of workers that live: a dead one changes nothing any more.
 local function count()
     local places = C.ngx_http_push_stream_global_shm_zone.data
     local found = 0
     for place = 0, PLACES - 1 do
-        if places.pid[place] > 0 then
+        local pid = places.pid[place]
+        if pid > 0 and processes.is_alive(pid) then
             found = found + 1
         end
     end
