@@ -24,6 +24,7 @@ class Exactness:
         resets: by reason; nothing was lost or cut off, so each is a false one.
         refusals: by reason, but for those of old workers at a reload, which are none.
         complaints: lines of nginx' log that tell of alerts and worse, and of workers that died.
+        errors: lines of it that tell of errors; to look at when something is wrong.
         books: the gateway's ledger when all streams had ended.
     """
 
@@ -35,6 +36,7 @@ class Exactness:
     resets: Mapping[str, int]
     refusals: Mapping[str, int]
     complaints: Sequence[str]
+    errors: Sequence[str]
     books: Mapping[str, Any]
 
     @classmethod
@@ -50,6 +52,7 @@ class Exactness:
             dict(found.resets),
             refusals,
             own.complaints(),
+            own.errors(),
             own.ledger_at_rest(),
         )
 
@@ -79,8 +82,9 @@ class Exactness:
         ]
 
     def notes(self) -> list[str]:
-        """Return the first lines of what went wrong."""
-        return [f"nginx: {line}" for line in self.complaints[:5]]
+        """Return, when something is wrong, the first lines of what nginx says of it."""
+        lines = [] if self.is_exact else [*self.complaints[:5], *self.errors[:5]]
+        return [f"nginx: {line}" for line in lines]
 
     def _judged_books(self) -> tuple[str, str, str]:
         short = self.books["frames"]["short"]

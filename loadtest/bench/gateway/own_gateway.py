@@ -26,6 +26,7 @@ from stack.redis_server import RedisServer
 _WINDOW_SECONDS = 3600
 _REST_SECONDS = 30
 _COMPLAINT = re.compile(r"\[(?:crit|alert|emerg)\]|exited on signal")
+_ERROR = re.compile(r"\[error\]")
 
 
 class OwnGateway:
@@ -119,8 +120,15 @@ class OwnGateway:
 
     def complaints(self) -> list[str]:
         """Return the lines of nginx' log that tell of alerts or worse, and of dead workers."""
+        return self._log_lines(_COMPLAINT)
+
+    def errors(self) -> list[str]:
+        """Return the lines that tell of errors; the gateway may have got over them."""
+        return self._log_lines(_ERROR)
+
+    def _log_lines(self, wanted: re.Pattern[str]) -> list[str]:
         lines = self.gateway.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return [line for line in lines if _COMPLAINT.search(line)]
+        return [line for line in lines if wanted.search(line)]
 
     def descriptors(self) -> list[int]:
         """Return how many descriptors each worker has open."""
