@@ -26,6 +26,7 @@ EXACT = Exactness(
     out_of_order=0,
     resets={},
     refusals={},
+    departures={},
     complaints=(),
     errors=("[error] 1#1: the tail waits: the engine answered 503",),
     books={"balances": True, "workers_killed": 0, "frames": {"short": 0}},

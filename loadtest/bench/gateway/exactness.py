@@ -23,6 +23,7 @@ class Exactness:
         lost: frames that never came, a reset or not.
         resets: by reason; nothing was lost or cut off, so each is a false one.
         refusals: by reason, but for those of old workers at a reload, which are none.
+        departures: streams that the gateway ended by itself, by reason; their clients come back.
         complaints: lines of nginx' log that tell of alerts and worse, and of workers that died.
         errors: lines of it that tell of errors; to look at when something is wrong.
         books: the gateway's ledger when all streams had ended.
@@ -35,6 +36,7 @@ class Exactness:
     out_of_order: int
     resets: Mapping[str, int]
     refusals: Mapping[str, int]
+    departures: Mapping[str, int]
     complaints: Sequence[str]
     errors: Sequence[str]
     books: Mapping[str, Any]
@@ -51,6 +53,11 @@ class Exactness:
             found.out_of_order,
             dict(found.resets),
             refusals,
+            {
+                reason: count
+                for reason, count in own.departures().items()
+                if count and reason not in ("client", "exit")
+            },
             own.complaints(),
             own.errors(),
             own.ledger_at_rest(),
@@ -77,6 +84,12 @@ class Exactness:
             _none("out of order", self.out_of_order),
             _none("false resets", sum(self.resets.values()), _by_reason(self.resets)),
             _none("refusals", sum(self.refusals.values()), _by_reason(self.refusals)),
+            (
+                "streams that the gateway ended",
+                f"{sum(self.departures.values()):,}{_by_reason(self.departures)}",
+                "",
+                "",
+            ),
             _none("alerts and signals in nginx' log", len(self.complaints)),
             ("the gateway's books", *self._judged_books()),
         ]

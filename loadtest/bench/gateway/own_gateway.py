@@ -26,6 +26,7 @@ from stack.redis_server import RedisServer
 _WINDOW_SECONDS = 3600
 _REST_SECONDS = 30
 _COMPLAINT = re.compile(r"\[(?:crit|alert|emerg)\]|exited on signal")
+_DEPARTURES = re.compile(r'^pushgate_departures_total\{reason="(\w+)"\} (\S+)$', re.MULTILINE)
 _ERROR = re.compile(r"\[error\]")
 
 
@@ -117,6 +118,11 @@ class OwnGateway:
 
         wait_until(are_closed, _REST_SECONDS, "the gateway has booked the end of every stream")
         return books
+
+    def departures(self) -> dict[str, int]:
+        """Return how many streams ended, by reason; `client` and `exit` are not the gateway's."""
+        metrics = self.gateway.private("GET", "/metrics").body.decode()
+        return {reason: int(float(count)) for reason, count in _DEPARTURES.findall(metrics)}
 
     def complaints(self) -> list[str]:
         """Return the lines of nginx' log that tell of alerts or worse, and of dead workers."""
