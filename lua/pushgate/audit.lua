@@ -82,6 +82,11 @@ local function number_before(subscriber, i, ms, seq)
     if stamp ~= subscriber.stamps[i] then
         return nil
     end
+    -- The tail draws a frame's number and then keeps the frame. One that is between the two has
+    -- been handed to nobody; the frame before it is there, which an older newest one's is not.
+    if not recent.position_of(name, number) and recent.position_of(name, number - 1) then
+        number = number - 1
+    end
     for _ = 1, recent.MOST do
         local at = recent.position_of(name, number)
         -- One that has left `recent` by its age is in front of anything under way.

@@ -31,29 +31,24 @@ def test_clients_that_are_cut_again_and_again_miss_nothing() -> None:
     assert found.resumed <= found.cut
 
 
-def test_a_frame_that_is_stolen_once_is_lost(tmp_path: Path) -> None:
+def test_a_frame_that_is_stolen_is_lost(tmp_path: Path) -> None:
+    """Who is cut before the next one has it by resuming."""
     old = "        text, ends = subscribe.pass(subscriber, block)"
     new = (
-        "        if block:find('\"n\":9,', 1, true)\n"
-        "            and ngx.shared.pushgate_state:add('stolen', true)\n"
-        "        then text = ''\n"
+        "        if block:find('\"n\":9,', 1, true) then text = ''\n"
         "        else text, ends = subscribe.pass(subscriber, block) end"
     )
     found = gateway_with(tmp_path, "engine/push_stream.lua", old, new).exactness
-    assert (found.lost, found.twice, found.out_of_order) == (1, 0, 0)
-    assert found.books["frames"]["short"] == 1
+    assert (found.twice, found.out_of_order) == (0, 0)
+    assert 0 < found.lost <= found.books["frames"]["short"]
     assert not found.is_exact
 
 
-def test_a_frame_that_is_sent_again_once_came_twice(tmp_path: Path) -> None:
+def test_a_frame_that_is_sent_again_came_twice(tmp_path: Path) -> None:
     old = "        parts[#parts + 1] = entry.block\n"
-    new = old + (
-        "        if ngx.shared.pushgate_state:add('doubled', true) then\n"
-        "            parts[#parts + 1] = entry.block\n"
-        "        end\n"
-    )
-    found = gateway_with(tmp_path, "subscribe.lua", old, new).exactness
-    assert (found.lost, found.twice, found.out_of_order) == (0, 1, 0)
+    found = gateway_with(tmp_path, "subscribe.lua", old, old + old).exactness
+    assert (found.lost, found.out_of_order) == (0, 0)
+    assert found.twice > 0
     assert not found.is_exact
 
 
@@ -72,6 +67,6 @@ def test_a_reset_for_nothing_is_counted_by_its_reason(tmp_path: Path) -> None:
         + old
     )
     found = gateway_with(tmp_path, "subscribe.lua", old, new).exactness
-    assert found.resets == {"history": 1}
+    assert found.resets.keys() == {"history"}
     assert found.lost > 0
     assert not found.is_exact

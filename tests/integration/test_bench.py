@@ -18,6 +18,8 @@ from loadtest.bench import (
 )
 from loadtest.bench.event_rows import plain_events
 from loadtest.bench.gateway import fan_out, frame_time, idle_subscribers, resumption
+from loadtest.bench.gateway.audience import Audience
+from loadtest.bench.gateway.own_gateway import own_gateway
 from loadtest.bench.own_queue import OwnQueue, own_queue
 from loadtest.errors import LoadTestError
 from pushgate import RedisLog
@@ -137,6 +139,20 @@ def test_all_that_are_dropped_come_back_and_miss_nothing(case: resumption.Case):
     assert (found.wrong, found.signals) == (0, 0)
     assert found.frames_missed >= 1
     assert found.latest_seconds > 0
+
+
+@pytest.mark.real_gateway
+def test_a_frame_that_never_comes_is_a_lost_one_at_the_deadline():
+    with (
+        own_gateway() as own,
+        Audience(own.port, ["/sub/thread:1"] * 4, follows=True) as audience,
+    ):
+        audience.wait_until_open()
+        assert not audience.have_all(1, deadline_seconds=0.05)
+        own.send([("thread:1", 1)])
+        assert audience.have_all(1)
+        found = audience.findings(newest=2)
+        assert (found.frames, found.lost) == (4, 4)
 
 
 def frames(queue: OwnQueue):

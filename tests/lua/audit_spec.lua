@@ -97,6 +97,31 @@ describe("the audit", function()
         assert.same({ 0, 0, 0, 0 }, books())
     end)
 
+    it("owes nobody a frame that is being noted at this moment", function()
+        begin(0, 0, "a")
+        note(1, "a")
+        come(1)
+        note(2, "a")
+        come(2)
+        -- The tail, in another worker, has drawn the frame's number and not yet kept the frame.
+        ngx.shared.pushgate_recent:incr("ca", 1)
+        assert.same({ 1, 1, 0, 0 }, books())
+    end)
+
+    it("owes frames that have left for their age", function()
+        begin(0, 0, "a")
+        for seq = 1, 3 do
+            note(seq, "a")
+            if seq ~= 2 then
+                come(seq)
+            end
+        end
+        for number = 1, 3 do
+            ngx.shared.pushgate_recent:delete("fa " .. number)
+        end
+        assert.same({ 3, 2, 1, 0 }, books())
+    end)
+
     it("counts an entry of two channels twice on both sides", function()
         begin(0, 0, "a", "b")
         for seq = 1, 3 do

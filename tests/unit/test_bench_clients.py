@@ -26,7 +26,9 @@ EXACT = Exactness(
     out_of_order=0,
     resets={},
     refusals={},
+    departures={},
     complaints=(),
+    errors=("[error] 1#1: the tail waits: the engine answered 503",),
     books={"balances": True, "workers_killed": 0, "frames": {"short": 0}},
 )
 SHARES = Shares(seconds=60.0, gateway=0.4, redis=0.03, clients=0.3)
@@ -148,6 +150,8 @@ def test_one_thing_wrong_is_one_target_missed(wrong):
     assert not wrong.is_exact
     assert [row[-1] for row in EXACT.rows()].count("MISSED") == 0
     assert [row[-1] for row in wrong.rows()].count("MISSED") == 1
+    assert EXACT.notes() == []
+    assert wrong.notes()[-1].endswith("the engine answered 503")
 
 
 def test_resets_are_told_by_reason():

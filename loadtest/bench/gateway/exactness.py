@@ -23,7 +23,9 @@ class Exactness:
         lost: frames that never came, a reset or not.
         resets: by reason; nothing was lost or cut off, so each is a false one.
         refusals: by reason, but for those of old workers at a reload, which are none.
+        departures: streams that the gateway ended by itself, by reason; their clients come back.
         complaints: lines of nginx' log that tell of alerts and worse, and of workers that died.
+        errors: lines of it that tell of errors; to look at when something is wrong.
         books: the gateway's ledger when all streams had ended.
     """
 
@@ -34,7 +36,9 @@ class Exactness:
     out_of_order: int
     resets: Mapping[str, int]
     refusals: Mapping[str, int]
+    departures: Mapping[str, int]
     complaints: Sequence[str]
+    errors: Sequence[str]
     books: Mapping[str, Any]
 
     @classmethod
@@ -49,7 +53,13 @@ class Exactness:
             found.out_of_order,
             dict(found.resets),
             refusals,
+            {
+                reason: count
+                for reason, count in own.departures().items()
+                if count and reason not in ("client", "exit")
+            },
             own.complaints(),
+            own.errors(),
             own.ledger_at_rest(),
         )
 
@@ -74,13 +84,20 @@ class Exactness:
             _none("out of order", self.out_of_order),
             _none("false resets", sum(self.resets.values()), _by_reason(self.resets)),
             _none("refusals", sum(self.refusals.values()), _by_reason(self.refusals)),
+            (
+                "streams that the gateway ended",
+                f"{sum(self.departures.values()):,}{_by_reason(self.departures)}",
+                "",
+                "",
+            ),
             _none("alerts and signals in nginx' log", len(self.complaints)),
             ("the gateway's books", *self._judged_books()),
         ]
 
     def notes(self) -> list[str]:
-        """Return the first lines of what went wrong."""
-        return [f"nginx: {line}" for line in self.complaints[:5]]
+        """Return, when something is wrong, the first lines of what nginx says of it."""
+        lines = [] if self.is_exact else [*self.complaints[:5], *self.errors[:5]]
+        return [f"nginx: {line}" for line in lines]
 
     def _judged_books(self) -> tuple[str, str, str]:
         short = self.books["frames"]["short"]

@@ -26,6 +26,8 @@ from stack.redis_server import RedisServer
 _WINDOW_SECONDS = 3600
 _REST_SECONDS = 30
 _COMPLAINT = re.compile(r"\[(?:crit|alert|emerg)\]|exited on signal")
+_DEPARTURES = re.compile(r'^pushgate_departures_total\{reason="(\w+)"\} (\S+)$', re.MULTILINE)
+_ERROR = re.compile(r"\[error\]")
 
 
 class OwnGateway:
@@ -117,10 +119,22 @@ class OwnGateway:
         wait_until(are_closed, _REST_SECONDS, "the gateway has booked the end of every stream")
         return books
 
+    def departures(self) -> dict[str, int]:
+        """Return how many streams ended, by reason; `client` and `exit` are not the gateway's."""
+        metrics = self.gateway.private("GET", "/metrics").body.decode()
+        return {reason: int(float(count)) for reason, count in _DEPARTURES.findall(metrics)}
+
     def complaints(self) -> list[str]:
         """Return the lines of nginx' log that tell of alerts or worse, and of dead workers."""
+        return self._log_lines(_COMPLAINT)
+
+    def errors(self) -> list[str]:
+        """Return the lines that tell of errors; the gateway may have got over them."""
+        return self._log_lines(_ERROR)
+
+    def _log_lines(self, wanted: re.Pattern[str]) -> list[str]:
         lines = self.gateway.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return [line for line in lines if _COMPLAINT.search(line)]
+        return [line for line in lines if wanted.search(line)]
 
     def descriptors(self) -> list[int]:
         """Return how many descriptors each worker has open."""

@@ -22,7 +22,7 @@ from loadtest.bench.gateway.shares import Shares, Watch
 from loadtest.bench.machine import kept_busy_by_others
 from loadtest.bench.table import Table, met
 from loadtest.errors import LoadTestError
-from loadtest.percentiles import Percentiles
+from loadtest.percentiles import Percentiles, nearest_rank
 from stack.process import wait_until
 
 SUBSCRIBERS, WORKERS, RELOADS = 5_000, 2, 200
@@ -34,6 +34,7 @@ BIN_SECONDS = 0.5
 
 # The first reloads fill what is kept from one to the next.
 _WARM_UP = 0.1
+_MOST_OF_ALL = 0.99
 _ENOUGH = 50
 _DEADLINE_SECONDS = 2 * MOST_BACK_SECONDS
 
@@ -59,7 +60,7 @@ class Reload:
 
     Attributes:
         back_seconds: from the signal to the last subscriber's return, old workers gone.
-        returns: how many returned in each bin, from the first return to the last.
+        returns: how many returned in each bin, from the first to when nearly all are back.
         told: how many were told to return in each bin: what the machine was too busy for is not
             in it.
         resident_bytes: nginx' memory afterwards.
@@ -178,8 +179,11 @@ def _reload(own: OwnGateway, audience: Audience, count: int) -> tuple[float, flo
     return signal_at, time.monotonic(), own.resident_bytes()
 
 
-def _binned(times: Sequence[float], begin: float, end: float) -> list[int]:
-    """Return how many of the moments between two lie in each bin, from the first one to the last.
+def _binned(times: list[float], begin: float, end: float) -> list[int]:
+    """Return how many of the moments between two lie in each bin.
+
+    The bins reach from the first moment to that of 99 % of all: a few that come much later would
+    lower the average.
 
     Args:
         times: in rising order.
@@ -188,8 +192,8 @@ def _binned(times: Sequence[float], begin: float, end: float) -> list[int]:
     if not ours:
         raise LoadTestError("reloads: nobody came back from one; look at the gateway")
     bins = Counter(int((at - ours[0]) / BIN_SECONDS) for at in ours)
-    # The last bin is not a whole one, and would lower the average.
-    whole = int((ours[-1] - ours[0]) / BIN_SECONDS)
+    # The last bin is not a whole one.
+    whole = int((nearest_rank(ours, _MOST_OF_ALL) - ours[0]) / BIN_SECONDS)
     return [bins[place] for place in range(max(1, whole))]
 
 
@@ -240,7 +244,7 @@ def table_of(found: Reloads, others: str) -> Table:
         [
             f"It took {found.shares.seconds / 60:.1f} minutes: the next reload begins when all are "
             f"back and the old workers gone. Rates of returns are those of {BIN_SECONDS:g} s each, "
-            "from a reload's first return to its last.",
+            f"from a reload's first return to when {_MOST_OF_ALL:.0%} are back.",
             *found.exactness.notes(),
             others,
         ],
