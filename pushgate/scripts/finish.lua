@@ -24,6 +24,7 @@ if #ended == 0 then
     return 0
 end
 settle_log(KEYS[4], ARGV[5], tonumber(ARGV[3]), ARGV[4])
+book_entries(KEYS[5], "frames")
 -- Only a job claimed more than once has a field there, so most times there is nothing at all.
 if redis.call("EXISTS", KEYS[3]) == 1 then
     for _, entry_id in ipairs(ended) do

@@ -182,7 +182,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert self.queue.put(event) is True
             self.events.append(event)
             jobs.append(ModelJob(event))
-            self.books.update(accepted=1, queued=1)
+            self.books.update(put=1, queued=1)
 
     def acquire(self, worker: str, name: str) -> None:
         lease = self.queue.leases.acquire(name, worker, 600)
@@ -307,4 +307,6 @@ class QueueMachine(RuleBasedStateMachine):
         self.jobs[name] = [job for job in self.jobs[name] if job.number not in gone]
         hold.claimed = [pair for pair in hold.claimed if pair[1].number not in gone]
         self.published += frames
-        self.books.update({str(column): len(pairs), "queued": -len(pairs)})
+        self.books.update(
+            {str(column): len(pairs), "queued": -len(pairs), "frames": len(frames)}
+        )
