@@ -146,9 +146,7 @@ class BooksReader:
 
     def place_of(self, entry_id: str) -> LogPlace:
         """How many entries the log was given up to an entry's id."""
-        epoch, place = self._log_place(
-            [self._keys.epoch, self._keys.log], [entry_id, MOST_BEHIND]
-        )
+        epoch, place = self._log_place([self._keys.epoch, self._keys.log], [entry_id, MOST_BEHIND])
         return LogPlace(epoch.decode(), place if place >= 0 else None)
 
     def _names_of_publishers(self) -> Any:

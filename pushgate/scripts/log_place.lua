@@ -1,7 +1,7 @@
 -- log_place: how many entries the log had ever been given up to one of its entries.
 -- KEYS: epoch, log            ARGV: entry id, most entries that may lie behind it
--- Returns {epoch or "", how many}; -1 when more lie behind it, or when the log ends
--- before it.
+-- Returns {epoch or "", how many}; -1 when that cannot be told: more lie behind it, or the log ends
+-- before it, or has been cut off up to there.
 local epoch = redis.call("GET", KEYS[1]) or ""
 if redis.call("EXISTS", KEYS[2]) == 0 then
     return { epoch, -1 }
@@ -17,7 +17,8 @@ local last_ms, last_seq = facts["last-generated-id"]:match("^(%d+)-(%d+)$")
 ms, last_ms = tonumber(ms), tonumber(last_ms)
 local ends_before = last_ms < ms or (last_ms == ms and tonumber(last_seq) < tonumber(seq))
 local place = facts["entries-added"] - behind
-if ends_before or behind == tonumber(ARGV[2]) then
+local is_cut = behind > 0 and behind == facts.length and facts["entries-added"] > behind
+if ends_before or is_cut or behind == tonumber(ARGV[2]) then
     place = -1
 end
 return { epoch, place }
