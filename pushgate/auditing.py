@@ -96,7 +96,8 @@ class Auditor:
         books = self._reader.read()
         of_outboxes = list(self._outboxes.accounts(books)) if self._outboxes else []
         accounts = [*of_outboxes, *accounts_of(books)]
-        behind, away = [], []
+        lacking: list[str] = []
+        away: list[str] = []
         for address in self._gateways:
             try:
                 told = address.ask()
@@ -104,12 +105,12 @@ class Auditor:
                 away.append(f"{error}.")
                 continue
             accounts += told.accounts(self._reader)
-            behind += _behind(told, books)
+            lacking += behind(told, books)
         notes = _notes(books, {account.name for account in of_outboxes})
-        return Sheet(accounts, notes, behind, away), books
+        return Sheet(accounts, notes, lacking, away), books
 
 
-def _behind(gateway: GatewayBooks, books: Books) -> list[str]:
+def behind(gateway: GatewayBooks, books: Books) -> list[str]:
     """What the gateway lacks of what the log had when the books were read, before it was asked."""
     position = gateway.position
     if position is None or books.log is None or position.epoch != books.epoch:

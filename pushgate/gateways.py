@@ -88,9 +88,8 @@ class GatewayAddress:
             hint = "; its key is in the file that --key-file names" if status == 401 else ""
             raise GatewayAway(f"gateway {self.text} answers {status}{hint}")
         try:
-            told = json_codec.decode(body)
-            return GatewayBooks(self.text, told, told["log"], told["streams"], told["frames"])
-        except (ValueError, KeyError, TypeError):
+            return GatewayBooks.of(self.text, json_codec.decode(body))
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise GatewayAway(f"gateway {self.text} answers what are no books") from None
 
     def _connection(self, seconds: float) -> http.client.HTTPConnection:
@@ -116,6 +115,19 @@ class GatewayBooks:
     log: Mapping[str, Any]
     streams: Mapping[str, Any]
     frames: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, name: str, told: Any) -> GatewayBooks:
+        """Reads an answer.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is another one than a gateway's.
+        """
+        books = cls(name, told, told["log"], told["streams"], told["frames"])
+        # Each number of it is looked at here, where who answered wrong can still be named.
+        for account in (books._of_log, books._of_streams, books._of_frames):
+            account()
+        return books
 
     @property
     def position(self) -> Cursor | None:

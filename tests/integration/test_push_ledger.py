@@ -305,6 +305,21 @@ class TestRedisThatForgets:
         assert check() == ""
         assert parts(site) == {"waiting": 0, "relayed": 2, "gone": 5}
 
+    def test_set_back_under_a_relay_that_runs(self, site: Site) -> None:
+        """It holds its lease still, and another one purges."""
+        write(site, 3)
+        running = site.relay()
+        move_all(running)
+        backup = dumped(site)
+        write(site, 2)
+        move_all(running)
+        Outbox(site.alias).purge(5, 0, 100)
+        set_back(site, backup)
+        write(site, 1)
+        move_all(running)
+        assert check() == ""
+        assert parts(site) == {"waiting": 0, "relayed": 4, "gone": 2}
+
     def test_set_back_to_a_backup(self, site: Site) -> None:
         """Some of the rows relayed since were purged, the rest are relayed again."""
         write(site, 3)
@@ -316,9 +331,7 @@ class TestRedisThatForgets:
         write(site, 2)
         relay(site)
         publish(site)
-        empty(site)
-        for key, content in backup.items():
-            site.client.restore(key, 0, content)
+        set_back(site, backup)
         assert check() == "", "before a relay has looked"
         relay(site)
         assert check() == ""
@@ -352,7 +365,15 @@ def empty(site: Site) -> None:
 
 
 def dumped(site: Site) -> dict[bytes, Any]:
+    """All but the leases."""
     return {key: site.client.dump(key) for key in keys_of(site) if b":lease:" not in key}
+
+
+def set_back(site: Site, backup: dict[bytes, Any]) -> None:
+    for key in dumped(site):
+        site.client.delete(key)
+    for key, content in backup.items():
+        site.client.restore(key, 0, content)
 
 
 def keys_of(site: Site) -> list[bytes]:
