@@ -6,6 +6,12 @@ local call = redis.call
 local grown, is_grown = {}, {}
 local appended = 0
 
+-- A key that is no log takes no frame, and must say so before anything else has been changed: a
+-- script that fails half-way is not undone.
+local function check_log(log_key)
+    call("XLEN", log_key)
+end
+
 -- A history that is none, or is ahead of the log (which lost its end), takes no entry: a new one
 -- takes its place, and says of itself that it reaches back to nothing before this entry.
 local function begin_history(history_key, id, channels, frame, refusal)

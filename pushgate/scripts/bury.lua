@@ -10,6 +10,7 @@
 if not holds_lease(KEYS[2], ARGV[1]) then
     return refuse(KEYS[2], KEYS[6])
 end
+check_log(KEYS[5])
 local partition, entry_id, frames = ARGV[2], ARGV[6], tonumber(ARGV[9])
 local entry = redis.call("XRANGE", KEYS[1], entry_id, entry_id)[1]
 if not entry then

@@ -9,6 +9,7 @@
 if not holds_lease(KEYS[2], ARGV[1]) then
     return refuse(KEYS[2], KEYS[5])
 end
+check_log(KEYS[4])
 local ended, outcomes = {}, {}
 local key, argument = 6, 6
 while argument <= #ARGV do

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import redis
 
 from pushgate import Event, Finished, Frame, Keys, Lease, MarkMoved, Outcome
 from pushgate.accounts import accounts_of
@@ -226,6 +227,24 @@ def test_a_lost_log_is_booked_when_its_epoch_ends(on_a_server: QueueUnderTest) -
     assert complaints(books) == []
     assert books.ledger.lost == 4
     log.delete_channel("thread:1")
+    assert complaints(on_a_server.books()) == []
+
+
+@pytest.mark.parametrize("ends", ["finished", "buried"])
+def test_a_log_that_is_none_costs_no_job(ends: str, on_a_server: QueueUnderTest) -> None:
+    queue = on_a_server.queue
+    queue.put(comment(1))
+    lease, (job,) = claimed(on_a_server)
+    client_of(on_a_server).set(keys_of(on_a_server).log, "not a log")
+    frame = frame_of(job.event())
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        if ends == "finished":
+            queue.finish(lease, [Finished(job.entry_id, (frame,))])
+        else:
+            queue.bury(lease, job.entry_id, "no way", [frame])
+    assert complaints(on_a_server.books()) == []
+    client_of(on_a_server).delete(keys_of(on_a_server).log)
+    assert queue.finish(lease, [Finished(job.entry_id, (frame,))]) == 1
     assert complaints(on_a_server.books()) == []
 
 
