@@ -41,13 +41,16 @@ class OutboxIdentity(models.Model):
     """Which outbox this is: one row. The relay's mark in Redis belongs to it, not to an address.
 
     A database made anew, or set back to a backup, counts its rows anew; under a new name the mark
-    of the old ones cannot hide them.
+    of the old ones cannot hide them. What was purged is counted in the transaction that deletes it,
+    so rows there are and rows purged are together all that were ever committed.
     """
 
     ONLY_ID = 1
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY_ID)
     name = models.UUIDField(default=uuid.uuid4)
+    purged = models.BigIntegerField(default=0, help_text="Rows deleted once relayed.")
+    purged_until = models.BigIntegerField(default=0, help_text="The highest id among them.")
 
     class Meta:
         verbose_name = "outbox identity"

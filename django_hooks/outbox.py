@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
-from django.db.models import Count, Min, Q
+from django.db import connections, transaction
+from django.db.models import Count, F, Min, Q
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from django_hooks.models import OutboxIdentity, OutboxRow
@@ -54,6 +55,14 @@ _POSTGRESQL_NEWEST_AND_WRITERS = f"""
 """
 # As the partial index has it, and with no parameter: else SQLite would not use the index.
 _REFUSED = f"""SELECT count(*) FROM "{_TABLE}" WHERE NOT (refused = '')"""
+# One statement sees one moment: a purge between two would count rows twice, or not at all.
+_BOOKS = f"""
+    SELECT purged, purged_until,
+        (SELECT count(*) FROM "{_TABLE}" WHERE refused = ''),
+        (SELECT count(*) FROM "{_TABLE}" WHERE refused = '' AND id > %s),
+        ({_REFUSED})
+    FROM "{OutboxIdentity._meta.db_table}" WHERE id = {OutboxIdentity.ONLY_ID}
+"""
 _HIGHEST_ID = {
     "postgresql": f"""
         SELECT pg_sequence_last_value(pg_get_serial_sequence('"{_TABLE}"', 'id')::regclass)
@@ -96,6 +105,35 @@ class OutboxState:
             f"database {self.alias!r}: {self.waiting} {more}rows wait in the outbox, the oldest "
             f"for {self.oldest_seconds:.0f} s"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxBooks:
+    """What the database itself counts, as of one moment.
+
+    Attributes:
+        rows: there are, but for the refused ones.
+        waiting: of those, the rows behind a mark.
+        purged: deleted once they had been relayed.
+        purged_until: the highest id among those.
+        refused: rows that are no event.
+    """
+
+    rows: int
+    waiting: int
+    purged: int
+    purged_until: int
+    refused: int
+
+    @property
+    def committed(self) -> int:
+        """Rows that were ever committed."""
+        return self.rows + self.purged
+
+    @property
+    def relayed(self) -> int:
+        """Rows that were ever committed up to the mark."""
+        return self.committed - self.waiting
 
 
 class Outbox:
@@ -213,6 +251,23 @@ class Outbox:
             (refused,) = cursor.fetchone()
         return OutboxState(self.alias, after, found["waiting"], found["oldest_at"], refused)
 
+    def books(self, mark: int) -> OutboxBooks:
+        """Return what the database counts, with the rows behind a mark apart.
+
+        What it says of the rows up to the mark is true whenever it is asked: no row appears there
+        any more, and one that is purged is counted elsewhere.
+        """
+        self.source()
+        with self._connection.cursor() as cursor:
+            cursor.execute(_BOOKS, [mark])
+            purged, purged_until, rows, waiting, refused = cursor.fetchone()
+        return OutboxBooks(rows, waiting, purged, purged_until, refused)
+
+    def purged_until(self) -> int:
+        """Return the highest id of a row that was purged; 0 when none was."""
+        found = OutboxIdentity.objects.using(self.alias).values_list("purged_until", flat=True)
+        return found.first() or 0
+
     def refuse(self, row_id: int, reason: str) -> None:
         """Keep a row out of the stream, with the reason; it stays until somebody looks at it."""
         OutboxRow.objects.using(self.alias).filter(pk=row_id).update(refused=reason)
@@ -228,8 +283,20 @@ class Outbox:
         cutoff = timezone.now() - timedelta(seconds=retention_seconds)
         past = [row_id for row_id, created_at in oldest if created_at < cutoff]
         if past:
-            OutboxRow.objects.using(self.alias).filter(id__in=past).delete()
+            self._delete(past)
         return len(past)
+
+    def _delete(self, row_ids: Sequence[int]) -> None:
+        """Delete relayed rows and count them, in one transaction."""
+        self.source()
+        identity = OutboxIdentity.objects.using(self.alias).filter(pk=OutboxIdentity.ONLY_ID)
+        with transaction.atomic(using=self.alias):
+            # Another one may purge them too; each counts what it deleted itself.
+            deleted, _ = OutboxRow.objects.using(self.alias).filter(id__in=row_ids).delete()
+            identity.update(
+                purged=F("purged") + deleted,
+                purged_until=Greatest(F("purged_until"), row_ids[-1]),
+            )
 
     def reconnect_if_needed(self) -> None:
         """Close a connection that is broken or past its age; the next query opens another."""

@@ -102,6 +102,7 @@ class OutboxStream:
         self._rules = rules
         self._known = known
         self._source = ""
+        self._purged_until = self._gone = 0
         self._check_source_at = 0.0
         self._purge_at = time.monotonic() + PURGE_EVERY_SECONDS * random.random()
         self._held_back_since: float | None = None
@@ -163,6 +164,8 @@ class OutboxStream:
             self._check_source(queue)
         mark = self._mark(queue)
         after = int(mark or 0)
+        if after < self._purged_until:
+            self._skip_gone(queue, lease, mark)
         until = self._outbox.settled(after)
         held_back = bool(self._outbox.writers)
         rows = self._outbox.rows(after, until, BATCH_ROWS) if until > after else ()
@@ -200,8 +203,28 @@ class OutboxStream:
                 now.epoch,
             )
             self._known.epoch = now.epoch
+            self._purged_until = self._outbox.purged_until()
         self._known.marks[self._source] = int(mark or 0)
         return mark
+
+    def _skip_gone(self, queue: JobQueue, lease: Lease, mark: str) -> None:
+        """Book the rows that Redis has lost and the outbox has purged: nobody can relay them."""
+        try:
+            gone = queue.skip_gone(
+                lease, self._source, mark, self._outbox.books(int(mark or 0)).relayed
+            )
+        except MarkMoved as error:
+            logger.warning("%s", error)
+            return
+        # Looked at again with the source; until then it stands.
+        self._purged_until = 0
+        if gone != self._gone:
+            logger.warning(
+                "database %r: %d rows were relayed to a Redis that was emptied or set back since, "
+                "and are purged; they are booked as gone",
+                *(self._outbox.alias, gone),
+            )
+        self._gone = gone
 
     def _check_source(self, queue: JobQueue) -> None:
         """Learn the outbox's name; give it a new one where the mark of the old is impossible."""
@@ -220,6 +243,7 @@ class OutboxStream:
         if source != self._source:
             self._source = source
             self._outbox.forget()
+        self._purged_until = self._outbox.purged_until()
         # First whether it was set back: by then the log may have an epoch that nobody was shown.
         self._mark(queue)
         self._known.epoch = self._log.cursor().epoch

@@ -88,6 +88,7 @@ class Control:
         self._keys = keys
         self._partitions = partitions
         self._retry_dead = Script(client, "retry_dead")
+        self._discard_dead = Script(client, "discard_dead")
 
     def partitions(self) -> list[PartitionState]:
         """Every partition, by number."""
@@ -177,7 +178,7 @@ class Control:
 
     def discard_dead_letters(self, entry_ids: Sequence[str]) -> int:
         """Deletes dead letters for good; returns how many were there. The ledger keeps them."""
-        return int(self._client.xdel(self._keys.dead, *entry_ids)) if entry_ids else 0
+        return int(self._discard_dead([self._keys.dead, self._keys.ledger], entry_ids))
 
     def watch(self) -> None:
         """Says that somebody looks at the figures."""

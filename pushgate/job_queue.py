@@ -123,6 +123,24 @@ class JobQueue(Protocol):
         """
         ...
 
+    def skip_gone(self, lease: Lease, source: str, after: str, rows: int) -> int:
+        """Books the rows of an outbox that will never be relayed again: Redis was emptied, or set
+        back behind rows that were purged since. To be called before the mark moves.
+
+        Args:
+            lease: the relay's.
+            source: names the outbox.
+            after: its mark.
+            rows: how many the outbox ever had up to there, those it purged too.
+
+        Returns:
+            How many are gone.
+
+        Raises:
+            MarkMoved: the mark is not `after`.
+        """
+        ...
+
     def claim(self, lease: Lease, after: str, count: int) -> list[Job]:
         """The next jobs of the lease's partition behind the entry `after`, at most `count`.
 

@@ -136,7 +136,8 @@ class RedisLog:
         """See `Log.begin_epoch`."""
         shown = (_BEYOND_ANY_MS, 0)
         moved, last_id, _added = self._move_epoch(
-            [self._keys.epoch, self._keys.log], [epoch, secrets.token_hex(4), *shown]
+            [self._keys.epoch, self._keys.log, self._keys.ledger],
+            [epoch, secrets.token_hex(4), *shown],
         )
         return Cursor.of_entry(moved.decode(), last_id.decode())
 
@@ -168,6 +169,7 @@ class RedisLog:
         entry_id = self._delete_channel(
             [
                 self._keys.log,
+                self._keys.ledger,
                 self._keys.put(deletion_id or new_deletion_id()),
                 self._keys.channel(check_channel(channel)),
             ],

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pushgate.books import Books, LogFacts
 from pushgate.channels import check_channel
 from pushgate.cursor import Cursor
 from pushgate.errors import MarkMoved, QueueFull
@@ -26,7 +27,7 @@ from pushgate.job_queue import (
     partition_of,
 )
 from pushgate.leases import LEASE_SECONDS, Attendance, Lease
-from pushgate.ledger import Ledger
+from pushgate.ledger import Ledger, Source
 from pushgate.log import (
     DELETION_WINDOW_SECONDS,
     HISTORY_LENGTH,
@@ -112,6 +113,9 @@ class MemoryLog:
 
     Args:
         clock: seconds since 1970; a test may pass its own.
+
+    Attributes:
+        deletions: entries that tell of a channel's deletion.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -122,6 +126,12 @@ class MemoryLog:
         self._histories: defaultdict[str, list[LogEntry]] = defaultdict(list)
         self._trimmed_to: dict[str, Position] = {}
         self._deletions: dict[str, tuple[str, float]] = {}
+        self.deletions = 0
+
+    @property
+    def added(self) -> int:
+        """How many entries it was ever given."""
+        return len(self._entries)
 
     def append(self, frame: Frame) -> str:
         """Appends one frame to the log and to the history of each of its channels."""
@@ -160,6 +170,7 @@ class MemoryLog:
         if done is not None and done[1] > self._clock():
             return done[0]
         entry_id = self.append(Frame((channel,), b""))
+        self.deletions += 1
         self._histories[channel].clear()
         self._trimmed_to[channel] = _parsed(entry_id)
         if deletion_id:
@@ -228,6 +239,8 @@ class MemoryJobQueue:
         self._changed = threading.Condition(threading.RLock())
         self._partitions = [_Partition() for _ in range(partitions)]
         self._marks: dict[str, str] = {}
+        self._relayed: defaultdict[str, int] = defaultdict(int)
+        self._gone: defaultdict[str, int] = defaultdict(int)
         self._put_until: dict[str, float] = {}
         self._sequence = 0
         self._books: defaultdict[str, int] = defaultdict(int)
@@ -243,6 +256,7 @@ class MemoryJobQueue:
                 )
             self._put_until[event.id] = self._clock() + PUT_WINDOW_SECONDS
             self._append(event.key, event.to_json())
+            self._books["put"] += 1
             return True
 
     def mark(self, source: str) -> str:
@@ -260,7 +274,17 @@ class MemoryJobQueue:
                     return appended
                 self._append(key, body)
                 self._marks[source] = mark
+                self._relayed[source] += 1
             return len(rows)
+
+    def skip_gone(self, lease: Lease, source: str, after: str, rows: int) -> int:
+        """See `JobQueue.skip_gone`."""
+        with self._changed:
+            self._check(lease)
+            if self.mark(source) != after:
+                raise MarkMoved(source, after, self.mark(source))
+            self._gone[source] = max(0, rows - self._relayed[source])
+            return self._gone[source]
 
     def claim(self, lease: Lease, after: str, count: int) -> list[Job]:
         """See `JobQueue.claim`."""
@@ -296,8 +320,7 @@ class MemoryJobQueue:
             for job in finished:
                 if partition.jobs.pop(job.entry_id, None) is None:
                     continue
-                for frame in job.frames:
-                    self.log.append(frame)
+                self._publish(job.frames)
                 partition.attempts.pop(job.entry_id, None)
                 self._book(job.outcome)
                 ended += 1
@@ -330,20 +353,41 @@ class MemoryJobQueue:
                 return False
             attempts = partition.attempts.pop(entry_id, 0)
             self.dead_letters.append(MemoryDeadLetter(entry_id, attempts, reason, body))
-            for frame in frames:
-                self.log.append(frame)
+            self._publish(frames)
             self._book("dead")
             return True
 
     def ledger(self) -> Ledger:
         """The books of this queue."""
-        return Ledger(**self._books)
+        with self._changed:
+            return Ledger(
+                **self._books, relayed=sum(self._relayed.values()), deletions=self.log.deletions
+            )
+
+    def books(self) -> Books:
+        """The books and what they are compared with, as of one moment."""
+        with self._changed:
+            return Books(
+                ledger=self.ledger(),
+                epoch=self.log.cursor().epoch,
+                sources={
+                    source: Source(self.mark(source), self._relayed[source], self._gone[source])
+                    for source in sorted({*self._relayed, *self._gone})
+                },
+                jobs=[len(partition.jobs) for partition in self._partitions],
+                letters=len(self.dead_letters),
+                log=LogFacts(self.log.added, self.log.cursor().entry_id),
+            )
+
+    def _publish(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            self.log.append(frame)
+            self._books["frames"] += 1
 
     def _append(self, key: str, body: bytes) -> None:
         self._sequence += 1
         partition = self._partitions[partition_of(key, self.partitions)]
         partition.jobs[f"1-{self._sequence}"] = body
-        self._books["accepted"] += 1
         self._books["queued"] += 1
         self._changed.notify_all()
 

@@ -74,6 +74,7 @@ class PublisherControl:
         self._client = client
         self._keys = keys
         self._send_again = Script(client, "send_again")
+        self._discard_dead = Script(client, "discard_dead")
 
     def states(self) -> list[PublisherState]:
         """Every publisher that ever stood in the log, by name."""
@@ -105,7 +106,8 @@ class PublisherControl:
 
     def discard_dead_letters(self, name: str, entry_ids: Sequence[str]) -> int:
         """Deletes dead letters for good; returns how many were there. The books keep them."""
-        return int(self._client.xdel(self._keys.dead_of(name), *entry_ids)) if entry_ids else 0
+        keys = [self._keys.dead_of(name), self._keys.publisher(name)]
+        return int(self._discard_dead(keys, entry_ids))
 
     def stop(self, name: str, reason: str) -> None:
         """Has the publisher send nothing, within a second; its place in the log is kept."""

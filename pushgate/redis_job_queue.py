@@ -53,6 +53,7 @@ class RedisJobQueue:
         self._limit = limit
         self._put = Script(client, "put")
         self._forward = Script(client, "forward")
+        self._skip_gone = Script(client, "skip_gone")
         self._claim = Script(client, "claim")
         self._cancel = Script(client, "cancel")
         self._finish = Script(client, "finish")
@@ -95,13 +96,12 @@ class RedisJobQueue:
         arguments: list[str | bytes | int] = [source, after, self._limit]
         arguments += (" ".join([mark for mark, _, _ in rows]), bytes(place_of_row))
         arguments += [body for _, _, body in rows]
-        try:
-            return int(self._as_holder(self._forward, lease, keys, arguments))
-        except ResponseError as error:
-            code, _, found = str(error).partition(" ")
-            if code == "MARK":
-                raise MarkMoved(source, after, found) from None
-            raise
+        return self._behind_mark(self._forward, lease, keys, arguments)
+
+    def skip_gone(self, lease: Lease, source: str, after: str, rows: int) -> int:
+        """See `JobQueue.skip_gone`."""
+        keys = [self._keys.lease(lease.name), self._keys.relay, self._keys.ledger]
+        return self._behind_mark(self._skip_gone, lease, keys, [source, after, rows])
 
     def claim(self, lease: Lease, after: str, count: int) -> list[Job]:
         """See `JobQueue.claim`."""
@@ -182,6 +182,22 @@ class RedisJobQueue:
         for frame in frames:
             keys += map(self._keys.channel, frame.channels)
             arguments += (len(frame.channels), " ".join(frame.channels), frame.data)
+
+    def _behind_mark(
+        self,
+        script: Script,
+        lease: Lease,
+        keys: Sequence[str],
+        arguments: Sequence[str | bytes | int],
+    ) -> int:
+        """Runs a script of the relay, whose first arguments are the source and its mark."""
+        try:
+            return int(self._as_holder(script, lease, keys, arguments))
+        except ResponseError as error:
+            code, _, found = str(error).partition(" ")
+            if code == "MARK":
+                raise MarkMoved(str(arguments[0]), str(arguments[1]), found) from None
+            raise
 
     def _as_holder(
         self,

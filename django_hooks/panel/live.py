@@ -84,4 +84,9 @@ class Beat:
 
 
 def _with_one_more(ledger: Ledger) -> Ledger:
-    return replace(ledger, accepted=ledger.accepted + 1, published=ledger.published + 1)
+    return replace(
+        ledger,
+        straight=ledger.straight + 1,
+        published=ledger.published + 1,
+        frames=ledger.frames + 1,
+    )

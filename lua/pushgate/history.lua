@@ -94,12 +94,10 @@ function _M.log_holds_all_after(info, position)
             return true
         end
     end
-    -- A young log: nothing was cut off it but, perhaps, the entry it was begun with.
+    -- A young log: nothing was cut off it. It was begun with an entry that counts as deleted.
     local ms, seq = cursor.parse_id(tostring(field(info, "max-deleted-entry-id")))
     local removed = (field(info, "entries-added") or 0) - (field(info, "length") or 0)
-    return removed == 0
-        or (removed == 1 and ms ~= nil and ms > 0
-            and not is_after(ms, seq, position.ms, position.seq))
+    return removed == 0 and ms ~= nil and not is_after(ms, seq, position.ms, position.seq)
 end
 
 -- Whether an entry that was in the log at `position` must still be there: the log reaches back

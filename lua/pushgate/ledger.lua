@@ -1,7 +1,8 @@
 -- GET /ledger: this gateway's books, as JSON, and whether they balance.
 --
 --   log      what Redis says it gave the log while this gateway followed it, against what the tail
---            booked: entries = handed_over + malformed + refused + cut
+--            booked: entries = handed_over + malformed + refused + cut; `place` is how many entries
+--            Redis ever gave it up to there, as the tail counts them
 --   streams  opened = open + ended + lost (with killed workers)
 --   frames   of the streams that were audited: owed + again = came + short, and none is `short`
 --            (audit.lua); and of all: deliveries = live + replayed, out of history
@@ -78,7 +79,7 @@ local function log_part()
     end
     local part = { from = position.begun(), to = books.position.text,
         handed_over = books.handed_over, malformed = books.malformed, refused = books.refused,
-        cut = books.cut, unknown = why }
+        cut = books.cut, place = position.place(books), unknown = why }
     if place then
         part.entries = position.booked(books) + place - position.place(books)
         part.difference = place - position.place(books)

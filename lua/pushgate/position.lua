@@ -132,7 +132,7 @@ end
 -- holds now, also when somebody else was first; or nil and an error.
 function _M.ask_to_move(connection, shown)
     local keys = config.get().keys
-    local reply, err = connection:run("move_epoch", { keys.epoch, keys.log },
+    local reply, err = connection:run("move_epoch", { keys.epoch, keys.log, keys.ledger },
         { shown.epoch, candidate(), whole(shown.ms), whole(shown.seq) })
     if not reply then
         return nil, err

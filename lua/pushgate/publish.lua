@@ -180,7 +180,7 @@ end
 
 local function delete(names, event_id)
     local keys = config.get().keys
-    return run("delete_channel", names, { keys.log, keys:put(event_id) },
+    return run("delete_channel", names, { keys.log, keys.ledger, keys:put(event_id) },
         { table.concat(names, " "), HISTORY_SECONDS, LOG_LENGTH, WINDOW_SECONDS })
 end
 

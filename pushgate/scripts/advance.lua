@@ -36,8 +36,12 @@ for i = 1, letters do
     redis.call("XDEL", KEYS[5], ARGV[next_argument + i])
 end
 for i = next_argument + letters + 1, #ARGV, 5 do
-    redis.call("XADD", KEYS[4], "MAXLEN", "~", ARGV[9], "*", "cursor", ARGV[i],
+    redis.call("XADD", KEYS[4], "*", "cursor", ARGV[i],
         "channels", ARGV[i + 1], "frame", ARGV[i + 2], "attempts", ARGV[i + 3],
         "reason", ARGV[i + 4])
+end
+local trimmed = redis.call("XTRIM", KEYS[4], "MAXLEN", "~", ARGV[9])
+if trimmed > 0 then
+    redis.call("HINCRBY", KEYS[3], "trimmed", trimmed)
 end
 return 1

@@ -1,8 +1,16 @@
 -- append_frames: included by every script that publishes.
 -- A frame goes into the log and, under the same id, into the history of each of its channels. What
--- needs doing once for all frames of a script (cutting, expiry) is left to `settle_log`.
+-- needs doing once for all frames of a script is left to `settle_log` (cutting, expiry) and
+-- `book_entries`.
 local call = redis.call
 local grown, is_grown = {}, {}
+local appended = 0
+
+-- A key that is no log takes no frame, and must say so before anything else has been changed: a
+-- script that fails half-way is not undone.
+local function check_log(log_key)
+    call("XLEN", log_key)
+end
 
 -- A history that is none, or is ahead of the log (which lost its end), takes no entry: a new one
 -- takes its place, and says of itself that it reaches back to nothing before this entry.
@@ -21,6 +29,7 @@ end
 -- Appends one frame; its channels' histories are KEYS[first_key] to KEYS[last_key].
 local function append_frame(log_key, first_key, last_key, channels, frame)
     local id = call("XADD", log_key, "*", "channels", channels, "frame", frame)
+    appended = appended + 1
     for i = first_key, last_key do
         local history_key = KEYS[i]
         local added = redis.pcall("XADD", history_key, id, "channels", channels, "frame", frame)
@@ -68,5 +77,12 @@ local function settle_log(log_key, log_length, history_length, history_seconds)
             end
         end
         call("EXPIRE", history_key, history_seconds)
+    end
+end
+
+-- Books what was appended to the log, in a column of the ledger.
+local function book_entries(ledger_key, column)
+    if appended > 0 then
+        call("HINCRBY", ledger_key, column, appended)
     end
 end

@@ -9,6 +9,7 @@
 if not holds_lease(KEYS[2], ARGV[1]) then
     return refuse(KEYS[2], KEYS[5])
 end
+check_log(KEYS[4])
 local ended, outcomes = {}, {}
 local key, argument = 6, 6
 while argument <= #ARGV do
@@ -24,6 +25,7 @@ if #ended == 0 then
     return 0
 end
 settle_log(KEYS[4], ARGV[5], tonumber(ARGV[3]), ARGV[4])
+book_entries(KEYS[5], "frames")
 -- Only a job claimed more than once has a field there, so most times there is nothing at all.
 if redis.call("EXISTS", KEYS[3]) == 1 then
     for _, entry_id in ipairs(ended) do

@@ -40,7 +40,7 @@ if appended > 0 then
         end
     end
     redis.call("HSET", KEYS[2], ARGV[2], mark)
-    redis.call("HINCRBY", KEYS[3], "accepted", appended)
+    redis.call("HINCRBY", KEYS[3], "relayed:" .. ARGV[2], appended)
     redis.call("HINCRBY", KEYS[3], "queued", appended)
 end
 return appended

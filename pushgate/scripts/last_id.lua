@@ -4,7 +4,10 @@
 -- moment on and a cursor taken before the first frame is no older than it is.
 local function last_id(log_key)
     if redis.call("EXISTS", log_key) == 0 then
-        redis.call("XDEL", log_key, redis.call("XADD", log_key, "*", "channels", "", "frame", ""))
+        local id = redis.call("XADD", log_key, "*", "channels", "", "frame", "")
+        redis.call("XDEL", log_key, id)
+        -- It was nothing that anybody published, so it is not one of those that the log was given.
+        redis.call("XSETID", log_key, id, "ENTRIESADDED", 0, "MAXDELETEDID", id)
     end
     local info = redis.call("XINFO", "STREAM", log_key)
     for i = 1, #info, 2 do

@@ -11,6 +11,7 @@ end
 local id = append_frame(KEYS[1], 4, #KEYS, ARGV[1], ARGV[2])
 settle_log(KEYS[1], ARGV[5], tonumber(ARGV[3]), ARGV[4])
 redis.call("SET", KEYS[3], id, "EX", ARGV[6])
-redis.call("HINCRBY", KEYS[2], "accepted", 1)
+book_entries(KEYS[2], "frames")
+redis.call("HINCRBY", KEYS[2], "straight", 1)
 redis.call("HINCRBY", KEYS[2], "published", 1)
 return id

@@ -9,6 +9,6 @@ if redis.call("XLEN", KEYS[1]) >= tonumber(ARGV[2]) then
 end
 redis.call("SET", KEYS[3], "1", "EX", ARGV[3])
 redis.call("XADD", KEYS[1], "*", "event", ARGV[1])
-redis.call("HINCRBY", KEYS[2], "accepted", 1)
+redis.call("HINCRBY", KEYS[2], "put", 1)
 redis.call("HINCRBY", KEYS[2], "queued", 1)
 return 1

@@ -57,7 +57,7 @@ def put_what_is_no_event(system: System) -> None:
     """Puts a job on the queue that nobody can read, and into the books."""
     keys = Keys()
     with connect(system.run.redis_url) as client:
-        client.hincrby(keys.ledger, "accepted", 1)
+        client.hincrby(keys.ledger, "put", 1)
         client.hincrby(keys.ledger, "queued", 1)
         client.xadd(keys.jobs(0), {"event": b'{"v": 1}'})
 

@@ -45,7 +45,7 @@ def test_every_event_becomes_a_frame_in_the_order_of_its_key(site: Site) -> None
 def test_a_malformed_job_is_kept_with_its_reason_and_the_worker_goes_on(site: Site) -> None:
     site.client.xadd(site.keys.jobs(0), {"event": b'{"v": 1}'})
     site.client.xadd(site.keys.jobs(0), {"something": b"else"})
-    site.client.hincrby(site.keys.ledger, "accepted", 2)
+    site.client.hincrby(site.keys.ledger, "put", 2)
     site.client.hincrby(site.keys.ledger, "queued", 2)
     site.put(*events(4, keys=4))
     site.start_worker()
@@ -86,7 +86,7 @@ def test_a_tombstone_stands_where_the_dead_events_frame_would_have_been(site: Si
 def test_a_job_with_an_impossible_channel_is_kept_too(site: Site) -> None:
     body = events(1)[0].to_json().replace(b"thread:0", b"thread 0")
     site.client.xadd(site.keys.jobs(0), {"event": body})
-    site.client.hincrby(site.keys.ledger, "accepted", 1)
+    site.client.hincrby(site.keys.ledger, "put", 1)
     site.client.hincrby(site.keys.ledger, "queued", 1)
     site.start_worker()
     site.wait_until_done()

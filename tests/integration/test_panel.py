@@ -298,7 +298,7 @@ def test_an_open_list_is_told_of_newer_letters(viewer: Client, queue: RedisJobQu
 def test_what_is_wrong_stands_at_the_top(
     viewer: Client, client_of_redis: redis.Redis, keys: Keys
 ) -> None:
-    client_of_redis.hset(keys.ledger, "accepted", 5)
+    client_of_redis.hset(keys.ledger, "put", 5)
     content = viewer.get(f"{PANEL}figures/").content.decode()
     assert "No formatter runs" in content
     assert "No relay leads" in content

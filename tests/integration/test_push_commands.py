@@ -153,7 +153,7 @@ class TestStatus:
         hold_all_leases(client, keys)
         # A stream's entry is as old as its id says.
         client.xadd(keys.jobs(1), {"event": b"x"}, id="1000-0")
-        client.hset(keys.ledger, mapping={"accepted": 1, "queued": 1})
+        client.hset(keys.ledger, mapping={"put": 1, "queued": 1})
         code, said = status()
         assert code == 1
         assert "Partition 1: its oldest job waits for" in said

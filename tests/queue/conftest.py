@@ -23,6 +23,7 @@ from pushgate import (
     connect,
     read_ledger,
 )
+from pushgate.books import Books, BooksReader
 from stack.platform import Platform
 from stack.process import free_port
 from stack.redis_cluster import NODES, RedisCluster
@@ -40,6 +41,7 @@ class QueueUnderTest:
 
     Attributes:
         expire: makes a lease run out now.
+        books: them, and what they are compared with.
         dead: attempts and reason of each dead letter, first to last.
         client: of Redis; None in memory.
         keys: of Redis; None in memory.
@@ -48,6 +50,7 @@ class QueueUnderTest:
     queue: JobQueue
     log: Log
     ledger: Callable[[], Ledger]
+    books: Callable[[], Books]
     expire: Callable[[Lease], None]
     dead: Callable[[], list[tuple[int, str]]]
     client: redis.Redis | None = None
@@ -116,6 +119,13 @@ def under_test(make_queue: QueueMaker) -> QueueUnderTest:
     return make_queue()
 
 
+@pytest.fixture(params=ON_SERVERS)
+def on_a_server(request: pytest.FixtureRequest) -> Iterator[QueueUnderTest]:
+    """A queue with nothing in it, on each kind of server."""
+    with makers_of_queues(request, request.param) as make:
+        yield make()
+
+
 def redis_queue(client: redis.Redis, keys: Keys) -> QueueUnderTest:
     """A queue in a namespace nobody used."""
     control = Control(client, keys, PARTITIONS)
@@ -127,6 +137,7 @@ def redis_queue(client: redis.Redis, keys: Keys) -> QueueUnderTest:
         queue=RedisJobQueue(client, keys, partitions=PARTITIONS, limit=LIMIT),
         log=RedisLog(client, keys),
         ledger=lambda: read_ledger(client, keys),
+        books=BooksReader(client, keys, PARTITIONS).read,
         expire=expire,
         dead=lambda: [(dead.attempts, dead.reason) for dead in reversed(control.dead_letters())],
         client=client,
@@ -141,6 +152,7 @@ def memory_queue() -> QueueUnderTest:
         queue=memory,
         log=memory.log,
         ledger=memory.ledger,
+        books=memory.books,
         expire=lambda lease: memory.leases.expire(lease.name),
         dead=lambda: [(dead.attempts, dead.reason) for dead in memory.dead_letters],
     )

@@ -29,6 +29,7 @@ from pushgate import (
     QueueFull,
     frame_of,
 )
+from pushgate.accounts import accounts_of
 from pushgate.job_queue import FROM_THE_START, partition_of
 from tests.queue.conftest import LIMIT, PARTITIONS, QueueMaker
 
@@ -182,7 +183,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert self.queue.put(event) is True
             self.events.append(event)
             jobs.append(ModelJob(event))
-            self.books.update(accepted=1, queued=1)
+            self.books.update(put=1, queued=1)
 
     def acquire(self, worker: str, name: str) -> None:
         lease = self.queue.leases.acquire(name, worker, 600)
@@ -259,6 +260,8 @@ class QueueMachine(RuleBasedStateMachine):
         ledger = self.under_test.ledger()
         assert ledger.balances
         assert ledger == Ledger(**self.books)
+        accounts = accounts_of(self.under_test.books())
+        assert [account.complaint for account in accounts if account.complaint] == []
 
     def teardown(self) -> None:
         """Works off what is left, in order, and finds no trace of it afterwards."""
@@ -307,4 +310,4 @@ class QueueMachine(RuleBasedStateMachine):
         self.jobs[name] = [job for job in self.jobs[name] if job.number not in gone]
         hold.claimed = [pair for pair in hold.claimed if pair[1].number not in gone]
         self.published += frames
-        self.books.update({str(column): len(pairs), "queued": -len(pairs)})
+        self.books.update({str(column): len(pairs), "queued": -len(pairs), "frames": len(frames)})

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-
 import pytest
 
 from pushgate import Cursor
 from pushgate.log import ResetReason
-from tests.queue.conftest import ON_SERVERS, QueueMaker, QueueUnderTest, makers_of_queues
+from tests.queue.conftest import QueueUnderTest
 from tests.queue.test_log import publish
 
 pytestmark = pytest.mark.real_redis
-
-
-@pytest.fixture(params=ON_SERVERS)
-def on_a_server(request: pytest.FixtureRequest) -> Iterator[QueueUnderTest]:
-    with ExitStack() as stack:
-        make: QueueMaker = stack.enter_context(makers_of_queues(request, request.param))
-        yield make()
 
 
 @pytest.mark.parametrize("is_ahead", [True, False])

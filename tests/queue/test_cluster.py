@@ -209,7 +209,7 @@ def test_formatters_work_while_the_namespace_moves(
             if entry.channels == (channel,)
         ]
         assert found == [event.data["number"] for event in events if event.key == channel]
-    assert read_ledger(client, keys) == Ledger(accepted=300, published=300)
+    assert read_ledger(client, keys) == Ledger(put=300, published=300, frames=300)
 
 
 def test_it_connects_at_the_first_command_and_says_what_is_wrong() -> None:

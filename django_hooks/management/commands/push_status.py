@@ -61,6 +61,7 @@ def as_json(figures: Figures | None, complaints: list[str]) -> Iterator[str]:
     """Return the figures as one JSON object."""
     known = asdict(figures) | {"at": figures.at} if figures else {}
     if figures:
+        known["ledger"]["accepted"] = figures.ledger.accepted
         known["ledger"]["balances"] = figures.ledger.balances
     yield json.dumps({"healthy": not complaints, "complaints": complaints, **known}, default=_plain)
 

@@ -1,0 +1,81 @@
+"""The outboxes' side of the books: what the databases count, against what Redis was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django_hooks.figures import aware
+from django_hooks.models import OutboxRow
+from django_hooks.outbox import Outbox
+from django_hooks.outboxes import outboxes
+from pushgate import Event, InvalidEvent
+from pushgate.accounts import Account
+from pushgate.books import Books
+from pushgate.ledger import Source
+from pushgate.strays import RelayedRow
+
+ROWS_AT_ONCE = 1_000
+
+
+class SiteOutboxes:
+    """The outboxes of all of the site's databases. See `pushgate.auditing.Outboxes`.
+
+    What a database says of the rows up to the relay's mark is true whenever it is asked, so the
+    marks are read first, and it does not matter how much is relayed or purged meanwhile.
+    """
+
+    def accounts(self, books: Books) -> Iterator[Account]:
+        """One of each outbox, with its source for its name.
+
+        Raises:
+            django.db.Error: a database cannot be read.
+        """
+        for outbox in outboxes():
+            source = outbox.source()
+            yield _account(outbox, source, books.sources.get(source, Source()))
+
+    def relayed_rows(self, books: Books) -> Iterator[RelayedRow]:
+        """The rows kept at or below the relay's marks, the youngest of each outbox first."""
+        for outbox in outboxes():
+            mark = int(books.sources.get(outbox.source(), Source()).mark or 0)
+            yield from _rows(outbox.alias, mark)
+
+
+def _account(outbox: Outbox, source: str, known: Source) -> Account:
+    mark = int(known.mark or 0)
+    found = outbox.books(mark)
+    gone = known.gone
+    if mark < found.purged_until:
+        # Redis was set back and no relay has looked since; it will book these.
+        gone = max(gone, found.relayed - known.relayed)
+    return Account(
+        "outbox",
+        ("committed", found.committed),
+        (("waiting", found.waiting), ("relayed", known.relayed), ("gone", gone)),
+        name=source,
+        more="{} rows up to the relay's mark were never put on the queue",
+        fewer="{} more rows were put on the queue than there ever were up to the relay's mark: "
+        "rows were relayed twice, or deleted by others than the relay",
+        beside=(("kept aside", found.refused), ("purged", found.purged)),
+    )
+
+
+def _rows(alias: str, mark: int) -> Iterator[RelayedRow]:
+    below = mark + 1
+    while True:
+        rows = (
+            OutboxRow.objects.using(alias)
+            .filter(id__lt=below, refused="")
+            .order_by("-id")
+            .values_list("id", "event", "created_at")[:ROWS_AT_ONCE]
+        )
+        found = list(rows)
+        for _, text, written_at in found:
+            try:
+                event_id = Event.from_json(text).id
+            except InvalidEvent:
+                continue
+            yield RelayedRow(event_id, aware(written_at) or written_at)
+        if len(found) < ROWS_AT_ONCE:
+            return
+        below = found[-1][0]
