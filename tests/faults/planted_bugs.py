@@ -357,14 +357,14 @@ PLANTED_BUGS = (
             _lua("continuity", '    state:set("tail:untold", frames.EPOCH)\n', ""),
             _lua(
                 "subscribe",
-                '            return ""\n        end\n        return epoch_moved(subscriber, now)\n',
+                '            return ""\n        end\n        return reset(subscriber, "epoch", now)\n',
                 '            return ""\n        end\n        move(subscriber, at)\n'
                 "        return nil\n",
             ),
             _lua(
                 "subscribe",
-                "            reset_epoch(subscriber, now, parts)\n",
-                "            move(subscriber, now)\n",
+                '        parts[#parts + 1] = reset(subscriber, "epoch", now)\n',
+                "        move(subscriber, now)\n",
             ),
         ),
         (LOST, TWICE, OUT_OF_ORDER, NOT_BACK),

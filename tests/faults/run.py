@@ -32,6 +32,7 @@ WARM_UP_SECONDS = 30.0
 BOUND_SECONDS = 30.0
 QUIET_SECONDS = 3.0
 _SAID_EVERY_SECONDS = 15.0
+_WORDS_OF_THE_LEDGER = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> Fau
         harvest.add_to(evidence)
         pages.add_to(evidence)
     verdict = check(evidence)
-    verdict.findings += scene.findings
+    verdict.findings += [*scene.findings, *_books(system)]
     return FaultReport(
         seed=plan.seed,
         started=started,
@@ -273,3 +274,13 @@ def _drain(scene: Scene) -> None:
             "are connected, and frames still come"
         )
         scene.findings.append(Finding(Kind.NOT_BACK, time.monotonic(), sentence))
+
+
+def _books(system: System) -> list[Finding]:
+    """Have the books checked as an operator does, and return what is wrong with them."""
+    gateway = f"unix:{system.places.state / 'gateway' / 'private.sock'}"
+    ended = system.manage("django", "push_ledger", "--check", "--gateway", gateway)
+    if ended.returncode == 0:
+        return []
+    said = (ended.stdout + ended.stderr).strip()[-_WORDS_OF_THE_LEDGER:]
+    return [Finding(Kind.UNBALANCED, time.monotonic(), f"push_ledger --check says: {said}")]

@@ -12,9 +12,10 @@ import pytest
 from stack.gateway import Gateway
 from stack.platform import REPOSITORY
 from stack.process import free_port
-from tests.gateway import test_ledger
 from tests.gateway.conftest import GatewayWith, LogWriter, OwnGateway, Subscriber
 from tests.gateway.crowd import Crowd
+from tests.gateway.test_ledger import ledger_at_rest
+from tests.gateway.thieves import gateway_with as gateway_that_errs
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway, pytest.mark.timeout(180)]
 
@@ -48,7 +49,7 @@ def test_a_gateways_books_are_the_end_of_the_way(own_gateway: OwnGateway) -> Non
     crowd.wait_for_frames(200)
     crowd.finish()
     assert while_all_moves.returncode == 0, while_all_moves.stdout
-    test_ledger.ledger_at_rest(own_gateway.gateway)
+    ledger_at_rest(own_gateway.gateway)
     ended = pushgate_ledger(own_gateway.gateway, "--check", "--json")
     assert ended.returncode == 0, ended.stdout
     accounts = {account["stage"]: account for account in json.loads(ended.stdout)["accounts"]}
@@ -71,7 +72,7 @@ def test_what_a_gateway_lacks_is_waited_for(own_gateway: OwnGateway) -> None:
 def test_an_entry_that_the_tail_lost_is_found(own_gateway: OwnGateway) -> None:
     old = "entries[#entries + 1] = entry"
     new = "if not entry.frame:find('stolen') then entries[#entries + 1] = entry end"
-    with test_ledger.gateway_with(own_gateway, "tail.lua", old, new) as thief:
+    with gateway_that_errs(own_gateway, "tail.lua", old, new) as thief:
         thief.log.append("thread:1", text="stolen")
         thief.log.append("thread:1", text="left")
         thief.log.wait_until_followed()
@@ -88,13 +89,13 @@ def test_a_frame_that_a_subscriber_lacks_is_found(own_gateway: OwnGateway) -> No
         "        if block:find('stolen') then text = ''\n"
         "        else text, ends = subscribe.pass(subscriber, block) end"
     )
-    with test_ledger.gateway_with(own_gateway, "engine/push_stream.lua", old, new) as thief:
+    with gateway_that_errs(own_gateway, "engine/push_stream.lua", old, new) as thief:
         subscriber = Subscriber(thief.client("thread:1")).connect()
         for text in ("stolen", "last"):
             thief.log.append("thread:1", text=text)
         subscriber.wait_for(1)
         subscriber.client.close()
-        test_ledger.ledger_at_rest(thief.gateway)
+        ledger_at_rest(thief.gateway)
         ended = pushgate_ledger(thief.gateway, "--check", "--wait", "0")
         assert ended.returncode == 1
         assert "1 frames never came to streams that they were owed to" in ended.stdout

@@ -130,7 +130,7 @@ def test_the_cursor_a_log_was_begun_at_is_good_after_hours(own_gateway: OwnGatew
     entry_id = cursor.partition(".")[2]
     log.client.xdel(log.keys.log, entry_id)
     # As last_id.lua leaves it.
-    log.client.execute_command(
+    log.client.execute_command(  # type: ignore[no-untyped-call]
         "XSETID", log.keys.log, entry_id, "ENTRIESADDED", 0, "MAXDELETEDID", entry_id
     )
     log.append("thread:1", n=1)
