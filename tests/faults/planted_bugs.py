@@ -24,14 +24,14 @@ class PlantedBug:
         edits: what plants it.
         found_as: any of these is right.
         faults: what is injected, in this order; without any, load alone shows it.
-        seconds: for how long there is load when no fault is named.
+        seconds: for how long there is load after that.
     """
 
     name: str
     edits: tuple[Edit, ...]
     found_as: tuple[Kind, ...]
     faults: tuple[str, ...] = ()
-    seconds: float = 8.0
+    seconds: float = 5.0
 
 
 def _lua(name: str, old: str, new: str) -> Edit:
@@ -357,9 +357,8 @@ PLANTED_BUGS = (
             _lua("continuity", '    state:set("tail:untold", frames.EPOCH)\n', ""),
             _lua(
                 "subscribe",
-                '            return ""\n        end\n        return reset(subscriber, "epoch", now)\n',
-                '            return ""\n        end\n        move(subscriber, at)\n'
-                "        return nil\n",
+                '        end\n        return reset(subscriber, "epoch", now)\n    end\n    local ms',
+                "        end\n        move(subscriber, at)\n        return nil\n    end\n    local ms",
             ),
             _lua(
                 "subscribe",

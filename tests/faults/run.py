@@ -40,11 +40,12 @@ class Plan:
     """What a run is to be.
 
     Attributes:
-        seconds: for how long faults are injected.
+        seconds: for how long faults are injected; behind a script, for how long there is load.
         readers: how many, beside the pages.
         mixtures: how often what comes next is several faults at once.
         faults: what is drawn from.
         each_once: whether every fault comes once, in random order, before any comes again.
+        script: these instead of what is drawn, one after the other.
         pause_seconds: the most that lies between a recovery and the next fault.
     """
 
@@ -57,6 +58,7 @@ class Plan:
     mixtures: float = 0.25
     faults: Sequence[Fault] = CATALOGUE
     each_once: bool = True
+    script: Sequence[Fault] | None = None
     pause_seconds: float = 1.0
 
     @property
@@ -159,6 +161,11 @@ def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> Fau
 
 def _inject_all(scene: Scene, tell: Callable[[str], None]) -> None:
     """Inject fault after fault until the time is over."""
+    if scene.plan.script is not None:
+        for fault in scene.plan.script:
+            _inject(scene, [fault])
+        scene.ground.wait(scene.plan.seconds)
+        return
     ends_at = time.monotonic() + scene.plan.seconds
     said_at = time.monotonic()
     deck = _Deck(scene.plan, scene.random)
