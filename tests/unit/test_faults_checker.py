@@ -165,6 +165,26 @@ def test_an_event_under_two_ids_of_one_epoch_is_twice(story, reader):
     assert {finding.kind for finding in verdict.findings} == {Kind.TWICE}, sentences(verdict)
 
 
+def test_an_event_with_another_id_for_another_reader_of_the_epoch_is_twice(story, reader):
+    other = story.reader(name="reader 2")
+    events = some_events(story)
+    story.deliver(reader, events)
+    story.deliver(other, events[:4])
+    story.deliver_block(other, story.block(events[4], "aaaaaaaa.2000-0"))
+    assert_found(story, Kind.TWICE)
+
+
+def test_what_began_after_a_reader_came_is_due_wherever_its_row_stands(story):
+    first, second, third = story.write() + story.write() + story.write()
+    # The last that began got the first row: the others' transactions were slower.
+    story.replace_row(third, row=first.row, event_id=first.event_id)
+    story.replace_row(first, row=third.row, event_id=third.event_id)
+    reader = story.reader()
+    reader.marks[0] = Mark(0, Sign.SUBSCRIBED, story.evidence.writes[3].begun_at - 1)
+    verdict = assert_found(story, Kind.LOST, 3)
+    assert f"row {second.row}" in verdict.findings[1].sentence
+
+
 def test_an_event_that_comes_behind_a_later_one_is_out_of_order(story, reader):
     events = some_events(story)
     story.here()
@@ -250,6 +270,7 @@ def test_a_second_reset_of_one_epoch_is_false(story, reader):
     for _ in range(2):
         story.mark(reader, Sign.RESET, story.here(), "epoch")
     verdict = assert_found(story, Kind.FALSE_RESET)
+    assert "of that epoch already" in verdict.findings[0].sentence
     assert verdict.resets == 1
 
 
@@ -303,6 +324,14 @@ def test_a_frame_that_no_row_says_is_a_stranger(story, reader, changed):
 def test_what_is_no_frame_of_an_event_is_a_stranger(story, reader, block):
     events = some_events(story)
     story.deliver(reader, events)
+    story.deliver_block(reader, block)
+    assert_found(story, Kind.STRANGER)
+
+
+def test_a_frame_under_another_type_is_a_stranger(story, reader):
+    events = some_events(story)
+    story.deliver(reader, events)
+    block = story.block(events[0], "aaaaaaaa.9000-0").replace(b".created", b".updated", 1)
     story.deliver_block(reader, block)
     assert_found(story, Kind.STRANGER)
 
@@ -382,6 +411,57 @@ def test_a_row_that_was_written_twice_is_untold(story, reader):
     assert_found(story, Kind.UNTOLD)
 
 
+def test_an_event_of_another_type_than_was_written_is_untold(story, reader):
+    (created,) = story.write()
+    (edited,) = story.write(type=UPDATED, comments=[created.data["id"]])
+    story.evidence.writes[-1].type = "comment.created"
+    story.deliver(reader, [created, edited])
+    assert_found(story, Kind.UNTOLD)
+
+
+def test_an_event_that_nobody_wrote_is_untold(story, reader):
+    events = some_events(story)
+    story.evidence.writes.pop()
+    story.deliver(reader, events)
+    assert_found(story, Kind.UNTOLD)
+
+
+def test_an_event_of_another_comment_than_was_named_is_untold(story, reader):
+    events = story.write(many=2)
+    write = story.evidence.writes[-1]
+    write.comments = write.comments[:1]
+    story.deliver(reader, events)
+    assert_found(story, Kind.UNTOLD)
+
+
+@pytest.mark.parametrize("by", [Answer.ACCEPTED, Answer.REFUSED, None])
+def test_a_deletion_that_nobody_can_have_made_is_untold(story, reader, by):
+    created = story.write(many=2)
+    comments = [event.data["id"] for event in created]
+    gone = story.write(type=DELETED, comments=comments[:1])
+    if by is Answer.ACCEPTED:
+        # Two were told that it was they.
+        story.write(type=DELETED, comments=comments[:1], happens=False)
+    elif by is Answer.REFUSED:
+        story.evidence.writes[-1].answer = Answer.REFUSED
+        story.write(type=DELETED, comments=comments[:1], answer=Answer.REFUSED, happens=False)
+    else:
+        story.evidence.writes.pop()
+    story.deliver(reader, created + gone)
+    assert_found(story, Kind.UNTOLD)
+
+
+def test_a_second_deletion_of_one_comment_is_untold(story, reader):
+    created = story.write(many=2)
+    first = story.write(type=DELETED, comments=[created[0].data["id"]])
+    (second,) = story.write(type=DELETED, comments=[created[1].data["id"]], answer=Answer.NONE)
+    story.evidence.writes.pop()
+    again = story.replace_row(second, data=first[0].data, object=first[0].object)
+    story.evidence.stored[created[1].data["id"]] = (7, created[1].data["text"])
+    story.deliver(reader, [*created, *first, again])
+    assert_found(story, Kind.UNTOLD)
+
+
 def test_a_change_without_an_event_is_untold(story, reader):
     events = some_events(story)
     story.deliver(reader, events)
@@ -405,10 +485,11 @@ def test_a_page_s_list_is_followed_from_where_it_read_it_last(story):
     gone = story.write(type=DELETED, comments=[first[0].data["id"]])
     story.list_anew(page)
     edited = story.write(type=UPDATED, comments=[first[1].data["id"]])
-    # What the list holds already may come again.
-    story.deliver(page, edited)
+    more_gone = story.write(type=DELETED, comments=[first[2].data["id"]])
+    # What the list holds already may come again, but need not.
+    story.deliver(page, edited + more_gone)
     verdict = assert_clean(story)
-    assert verdict.deliveries == 8
+    assert verdict.deliveries == len(first) + len(first[3:]) + 2
     assert gone
 
 
