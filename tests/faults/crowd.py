@@ -54,6 +54,8 @@ class CrowdPlan:
         retry_factor: the gateway's `retry:` is multiplied by this.
         drop_seconds: how long a restless reader stays, on average.
         longest_away_seconds: some of them stay away for up to this long.
+        pause_seconds: a slow reader reads nothing for between so long and so long.
+        between_pauses_seconds: and then it reads for so long.
         connect_seconds: an answer's head must have come.
         silence_seconds: a stream that brings nothing for this long, not even a ping, is given up.
     """
@@ -69,6 +71,8 @@ class CrowdPlan:
     retry_factor: float = 1.0
     drop_seconds: float = 20.0
     longest_away_seconds: float = 20.0
+    pause_seconds: tuple[float, float] = (5.0, 12.0)
+    between_pauses_seconds: tuple[float, float] = (5.0, 20.0)
     connect_seconds: float = 10.0
     silence_seconds: float = 25.0
 

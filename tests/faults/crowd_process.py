@@ -36,8 +36,6 @@ _AFTER_REFUSAL_SECONDS = 0.3
 _SWEEP_SECONDS = 1.0
 _CONNECTS_AT_ONCE = 32
 _LONG_ABSENCES = 0.15
-_PAUSE_SECONDS = (5.0, 12.0)
-_BETWEEN_PAUSES_SECONDS = (5.0, 20.0)
 _COMING_SECONDS = 1.0
 _LATEST = 10_000
 
@@ -294,7 +292,7 @@ class Attendance:
             stay = reader.chance.expovariate(1 / self._plan.drop_seconds)
             self._set_timer(reader, now + stay, Due.LEAVE)
         if reader.habits.slow:
-            pause_at = now + reader.chance.uniform(*_BETWEEN_PAUSES_SECONDS)
+            pause_at = now + reader.chance.uniform(*self._plan.between_pauses_seconds)
             self._set_timer(reader, pause_at, Due.PAUSE)
 
     def _leave(self, reader: Reader, now: float) -> None:
@@ -337,14 +335,14 @@ class Attendance:
         assert reader.connection is not None, "who pauses is connected"
         self._epoll.unregister(reader.connection.fileno())
         reader.is_paused = True
-        self._set_timer(reader, now + reader.chance.uniform(*_PAUSE_SECONDS), Due.READ_ON)
+        self._set_timer(reader, now + reader.chance.uniform(*self._plan.pause_seconds), Due.READ_ON)
 
     def _read_on(self, reader: Reader, now: float) -> None:
         assert reader.connection is not None, "who reads on is connected"
         self._epoll.register(reader.connection.fileno(), select.EPOLLIN)
         reader.is_paused, reader.heard_at = False, now
         if not self._settled:
-            pause_at = now + reader.chance.uniform(*_BETWEEN_PAUSES_SECONDS)
+            pause_at = now + reader.chance.uniform(*self._plan.between_pauses_seconds)
             self._set_timer(reader, pause_at, Due.PAUSE)
 
 

@@ -105,7 +105,7 @@ class WatchingPage(threading.Thread):
 
     def _open(self) -> None:
         """Have the site render the page, and read the list."""
-        cursor = _cursor_in(self._get(f"/threads/{self._thread}/"))
+        cursor = cursor_in_page(self._get(f"/threads/{self._thread}/"))
         if not cursor:
             # Rendered while the site could not ask: the stream itself says where it begins.
             cursor = self._begin_without_cursor()
@@ -258,7 +258,8 @@ class _CursorReader(HTMLParser):
             self.cursor = named.get("data-cursor") or ""
 
 
-def _cursor_in(page: bytes) -> str:
+def cursor_in_page(page: bytes) -> str:
+    """Return the cursor in a thread's HTML, "" when it was rendered without one."""
     reader = _CursorReader()
     reader.feed(page.decode("utf-8", "replace"))
     return reader.cursor

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +34,15 @@ def told(tmp_path: Path) -> Iterator[ToldGateway]:
 
 def plan_for(told: ToldGateway, **other: object) -> CrowdPlan:
     """A crowd that does not stay for long."""
-    wishes = {"readers": 40, "slow": 2, "drop_seconds": 0.4, "longest_away_seconds": 1.0, **other}
+    wishes = {
+        "readers": 40,
+        "slow": 4,
+        "drop_seconds": 0.4,
+        "longest_away_seconds": 1.0,
+        "pause_seconds": (0.1, 0.5),
+        "between_pauses_seconds": (0.1, 0.5),
+        **other,
+    }
     return CrowdPlan(told.port, (1, 2, 3), SEED, **wishes)  # type: ignore[arg-type]
 
 
@@ -86,6 +96,73 @@ def test_a_crowd_comes_back_when_the_gateway_was_away(told: ToldGateway) -> None
         [mark.sign for mark in reader.marks][:3] == [Sign.SUBSCRIBED, Sign.ENDED, Sign.SUBSCRIBED]
         for reader in harvest.readers
     )
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Where a test is the gateway itself."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        made.settimeout(DEADLINE_SECONDS)
+        yield made
+
+
+def asked_for(connection: socket.socket) -> bytes:
+    """Return what a reader asks for."""
+    connection.settimeout(DEADLINE_SECONDS)
+    request = b""
+    while not request.endswith(b"\r\n\r\n"):
+        part = connection.recv(65536)
+        assert part, "the reader has gone"
+        request += part
+    return request
+
+
+def test_a_reader_comes_again_whatever_ends_or_hangs(listener: socket.socket) -> None:
+    plan = CrowdPlan(
+        listener.getsockname()[1],
+        (1,),
+        SEED,
+        readers=1,
+        slow=0,
+        restless_share=0.0,
+        connect_seconds=0.2,
+        silence_seconds=0.2,
+        retry_factor=0.1,
+    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    frame = b'id: aaaaaaaa.6-0\nevent: comment.created\ndata: {"text":"x"}\n\n'
+    answers = [
+        b"",
+        b"HTTP/1.1 503 Away\r\n\r\n",
+        b"no HTTP\r\n\r\n",
+        head + b'retry: 10\nevent: error\ndata: {"reason":"overload"}\n\n',
+        head + b"retry: 10\nid: aaaaaaaa.5-0\n\n",
+        head + b"id: aaaaaaaa.5-0\n\n" + frame,
+        head + b"id: aaaaaaaa.6-0\n\n" + frame[:20],
+    ]
+    brought = []
+    with Crowd(plan) as crowd:
+        crowd.start()
+        for answer in answers:
+            connection, _ = listener.accept()
+            # All but those that end hang from here on.
+            with connection:
+                brought.append(b"aaaaaaaa." in asked_for(connection))
+                connection.sendall(answer)
+                with contextlib.suppress(ConnectionResetError):
+                    while connection.recv(65536):
+                        pass
+        connection, _ = listener.accept()
+        with connection:
+            assert b"aaaaaaaa.6-0" in asked_for(connection)
+        (reader,) = crowd.stop().readers
+    assert brought == [False] * 5 + [True] * 2
+    assert list(reader.frames) == [0]
+    assert [mark.reason or mark.sign.value for mark in reader.marks] == [
+        "status 503",
+        "overload",
+        *("subscribed", "ended") * 3,
+    ]
 
 
 def test_the_same_seed_makes_the_same_crowd() -> None:
