@@ -16,7 +16,12 @@ from tests.gateway import test_ledger
 from tests.gateway.conftest import GatewayWith, LogWriter, OwnGateway, Subscriber
 from tests.gateway.crowd import Crowd
 
-pytestmark = [pytest.mark.real_redis, pytest.mark.real_gateway, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.real_redis,
+    pytest.mark.real_gateway,
+    pytest.mark.long,
+    pytest.mark.timeout(180),
+]
 
 KEY = "key-of-the-test"
 

@@ -28,7 +28,7 @@ from stack.process import free_port
 from tests.integration.conftest import site_environment
 from tests.integration.test_relay import OpenTransaction, Site, in_a_thread, move_all, site
 
-pytestmark = pytest.mark.real_redis
+pytestmark = [pytest.mark.real_redis, pytest.mark.long]
 __all__ = ["site"]
 
 PARTITIONS = range(4)
@@ -473,7 +473,7 @@ class TestAsAProcess:
         environment["PUSHGATE_REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
         ended = run(environment, *command, "--check")
         assert ended.returncode == 2
-        assert "Redis cannot be reached (ConnectionError)" in ended.stderr
+        assert "Redis cannot be reached (ConnectionError)." in ended.stderr
         assert len(ended.stderr.splitlines()) == 1
         ended = run(environment, *command, "--wait", "long")
         assert ended.returncode == 2
