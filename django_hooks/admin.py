@@ -28,6 +28,7 @@ from django_hooks.models import ControlPanel
 from django_hooks.panel import actions, live
 from django_hooks.panel.actions import Done
 from django_hooks.settings import hooks_settings
+from pushgate.connection import away
 
 LETTERS_ON_A_PAGE = 50
 NEWEST_LETTERS = 5
@@ -205,7 +206,7 @@ class ControlPanelAdmin(_ModelAdmin):
                 return view(request, *args, **kwargs)
             except redis.RedisError as error:
                 template = "figures" if view == self.figures_view else "panel"
-                context = {"trouble": connections.away(error)}
+                context = {"trouble": away(error)}
                 return self._page(request, template, "Control panel", context)
 
         return show
@@ -222,7 +223,7 @@ class ControlPanelAdmin(_ModelAdmin):
             try:
                 return view(request, *args, **kwargs)
             except redis.RedisError as error:
-                sentence = f"{connections.away(error)} It is not known whether anything was done."
+                sentence = f"{away(error)} It is not known whether anything was done."
                 return self._told(request, actions.refused(sentence))
 
         return act

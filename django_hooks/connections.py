@@ -48,13 +48,6 @@ def one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def away(error: redis.RedisError) -> str:
-    """Return the sentence for who sees that Redis failed: no address, which may hold a password."""
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return f"Redis cannot be reached ({type(error).__name__})."
-    return f"Redis refused: {' '.join(str(error).split())[:200]}."
-
-
 def client() -> redis.Redis:
     """Return the client that serves requests: it gives up early."""
     return _client(hooks_settings().redis_url)

@@ -55,7 +55,7 @@ def _account(outbox: Outbox, source: str, known: Source) -> Account:
         name=source,
         more="{} rows up to the relay's mark were never put on the queue",
         fewer="{} more rows were put on the queue than there ever were up to the relay's mark: "
-        "rows were relayed twice, or deleted by others than the relay",
+        "rows were relayed twice, or are gone from the database and nobody counted them as purged",
         beside=(("kept aside", found.refused), ("purged", found.purged)),
     )
 

@@ -21,7 +21,8 @@ class Account:
     """One equation.
 
     Attributes:
-        stage: `outbox`, `queue`, `dead letters`, `log`, `gateway`, `publisher`.
+        stage: `outbox`, `origin`, `queue`, `partitions`, `dead letters`, `log`; `publisher` and
+            `gateway` with what of it.
         whole: what came in.
         parts: what became of it; a column that is taken off is below zero.
         name: of what there may be several: a database, a gateway, a publisher.
@@ -107,8 +108,7 @@ def _of_queue(books: Books) -> Iterator[Account]:
         "partitions",
         ("queued", ledger.queued),
         ((f"jobs in {len(books.jobs)} partitions", sum(known)),),
-        more="{} jobs are booked as queued and lie in no partition; are there more partitions than "
-        "were counted?",
+        more="{} jobs are booked as queued and lie in no partition that was counted",
         fewer="{} jobs lie in the partitions that are not booked as queued",
         unknown=_if_unknown(books.jobs, "a partition's key holds no stream"),
     )
@@ -134,11 +134,11 @@ def _of_log(books: Books) -> Account:
     ledger, log = books.ledger, books.log
     return Account(
         "log",
-        ("entries that Redis was given", log.added if log else 0),
+        ("entries given", log.added if log else 0),
         (
             ("frames", ledger.frames),
             ("deletions", ledger.deletions),
-            ("lost, as an epoch told", -ledger.lost),
+            ("lost", -ledger.lost),
         ),
         more="{} entries were appended to the log by nobody who books it",
         fewer="{} entries are booked as appended and the log was never given them, or lost them",
@@ -162,7 +162,7 @@ def _of_publisher(books: PublisherBooks) -> Iterator[Account]:
         fewer="{} entries are in two states",
     )
     yield Account(
-        "letters of publisher",
+        "publisher letters",
         ("dead and again", books.dead + books.again),
         (
             ("kept", books.kept_dead or 0),

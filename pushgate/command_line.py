@@ -15,7 +15,7 @@ from typing import NoReturn
 import redis
 
 from pushgate.auditing import WAIT_SECONDS, Auditor
-from pushgate.connection import connect
+from pushgate.connection import away, connect
 from pushgate.errors import InvalidSetting, PushgateError
 from pushgate.gateways import GatewayAddress
 from pushgate.keys import Keys
@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             auditor = Auditor(client, keys, settings.partitions, options.gateways)
             sheet = auditor.check(options.wait_seconds) if options.check else auditor.read()
     except redis.RedisError as error:
-        return _fail(_away(error))
+        return _fail(away(error))
     except PushgateError as error:
         return _fail(str(error))
     for line in lines_of(sheet, options.as_json):
@@ -191,13 +191,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(sentence: str) -> int:
     print(f"pushgate ledger: {sentence}", file=sys.stderr)
     return WRONG_USE
-
-
-def _away(error: redis.RedisError) -> str:
-    """No address, which may hold a password."""
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return f"Redis cannot be reached ({type(error).__name__})"
-    return f"Redis refused: {' '.join(str(error).split())[:200]}"
 
 
 def _key(file: str, environment: Mapping[str, str]) -> str:

@@ -55,6 +55,13 @@ def connect(
         raise InvalidSetting(f"PUSHGATE_REDIS_URL {_without_password(url)!r}: {error}") from None
 
 
+def away(error: redis.RedisError) -> str:
+    """The sentence for who sees that Redis failed: no address, which may hold a password."""
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return f"Redis cannot be reached ({type(error).__name__})."
+    return f"Redis refused: {' '.join(str(error).split())[:200]}."
+
+
 def _cluster_in(url: str) -> tuple[list[Address], dict[str, Any]]:
     """The nodes a cluster's URL names, and what else it says, for their connections.
 

@@ -152,7 +152,7 @@ class GatewayBooks:
         columns = ("handed_over", "malformed", "refused", "cut")
         unknown = str(self.log.get("unknown") or "")
         return Account(
-            "gateway",
+            "gateway log",
             ("entries", int(self.log.get("entries", 0))),
             tuple((_words(column), int(self.log.get(column, 0))) for column in columns),
             name=self.name,
@@ -174,9 +174,9 @@ class GatewayBooks:
             elif found.place is None:
                 unknown = "the log does not reach from there to its end"
         return Account(
-            "gateway's place in the log",
-            ("entries that Redis was given up to there", given),
-            (("as the gateway counts", place),),
+            "gateway place",
+            ("entries given to the log up to there", given),
+            (("passed", place),),
             name=self.name,
             more="Redis gave the log {} entries more than the gateway has passed",
             fewer="the gateway passed {} entries more than Redis gave the log",
@@ -186,7 +186,7 @@ class GatewayBooks:
     def _of_streams(self) -> Account:
         streams = self.streams
         return Account(
-            "gateway's streams",
+            "gateway streams",
             ("ended", int(streams["ended"])),
             (("audited", int(streams["audited"])), ("unaudited", int(streams["unaudited"]))),
             name=self.name,
@@ -201,9 +201,9 @@ class GatewayBooks:
     def _of_frames(self) -> Account:
         frames = self.frames
         return Account(
-            "gateway's frames",
+            "gateway frames",
             (
-                "owed to streams that ended, or come again",
+                "owed or come again",
                 int(frames["owed"]) + int(frames["again"]),
             ),
             (("came", int(frames["came"])),),

@@ -88,9 +88,13 @@ class Sheet:
         if self.strays:
             yield "manage.py push_explain <id> shows an event's way."
         yield ""
-        width = max(len(account.title) for account in self.accounts)
+        width = max(len(account.stage) for account in self.accounts) + 2
+        name: str | None = None
         for account in self.accounts:
-            yield f"{account.title.ljust(width)}  {_equation(account)}"
+            if account.name != name:
+                name = account.name
+                yield name or "Redis"
+            yield f"  {account.stage.ljust(width)}{_equation(account)}"
         if self.notes:
             yield ""
             yield from self.notes
@@ -99,7 +103,7 @@ class Sheet:
 def _equation(account: Account) -> str:
     sign = "?" if account.unknown else "=" if account.balances else "IS NOT"
     parts = "".join(_term(column, place) for place, column in enumerate(account.parts))
-    beside = ", ".join(f"{count} {name}" for name, count in account.beside)
+    beside = ", ".join(f"{count} {name}" for name, count in account.beside if count)
     name, count = account.whole
     return f"{count} {name} {sign} {parts}" + (f"  ({beside})" if beside else "")
 

@@ -15,6 +15,7 @@ from django.db import connections, transaction
 
 from django_hooks import backoff, database_watch, outbox_stream, wake
 from django_hooks.models import OutboxRow
+from django_hooks.outbox_books import SiteOutboxes
 from django_hooks.outbox_stream import StreamRules
 from django_hooks.relay import Relay
 from example_site.threads.models import Comment, Thread
@@ -24,6 +25,7 @@ from pushgate.log import ResetReason
 from stack.platform import REPOSITORY, Platform
 from stack.process import Process, free_port, wait_until
 from stack.redis_server import RedisServer
+from tests.imbalances import imbalances
 from tests.integration.conftest import site_environment
 from tests.integration.test_push_relay_command import StartRelay, start_relay
 
@@ -144,6 +146,7 @@ def test_relays_that_fight_are_stopped_and_killed_lose_and_repeat_nothing(
     wait_until(lambda: read_ledger(client, keys).accepted >= written, 60, "all rows are moved")
     assert_each_once_in_order(numbers_by_channel(url, keys), written)
     assert read_ledger(client, keys).accepted == written > 2000
+    assert imbalances(client, keys, 4, SiteOutboxes()) == []
 
 
 def test_redis_is_down_for_many_tries_and_every_row_arrives(
@@ -179,6 +182,7 @@ def test_redis_is_down_for_many_tries_and_every_row_arrives(
     finally:
         relay.stop()
     assert_each_once_in_order(numbers_by_channel(own_redis.url, keys), 1500)
+    assert imbalances(connect(own_redis.url), keys, 4, SiteOutboxes()) == []
     assert any(
         "rows wait in the outbox, the oldest" in line and "Redis cannot be reached" in line
         for line in caplog.messages
@@ -213,6 +217,7 @@ def test_redis_loses_the_tail_of_its_file_and_the_rows_are_moved_again(
     finally:
         relay.stop()
     assert_each_once_in_order(numbers_by_channel(own_redis.url, keys), 50)
+    assert imbalances(client, keys, 4, SiteOutboxes()) == []
     assert log.history("thread:1", shown).reset is ResetReason.EPOCH, "subscribers read anew"
 
 

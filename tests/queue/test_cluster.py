@@ -37,6 +37,7 @@ from pushgate.tracer import data_of
 from stack.platform import REPOSITORY
 from stack.process import Process, wait_until
 from stack.redis_cluster import NODES, RedisCluster
+from tests.imbalances import imbalances
 
 PARTITIONS = 4
 
@@ -210,6 +211,7 @@ def test_formatters_work_while_the_namespace_moves(
         ]
         assert found == [event.data["number"] for event in events if event.key == channel]
     assert read_ledger(client, keys) == Ledger(put=300, published=300, frames=300)
+    assert imbalances(client, keys, PARTITIONS) == []
 
 
 def test_it_connects_at_the_first_command_and_says_what_is_wrong() -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from pushgate import Settings
-from pushgate.command_line import LedgerOptions, parse_arguments
+from pushgate.command_line import LedgerOptions, main, parse_arguments
 from pushgate.gateways import GatewayAddress
+from stack.platform import REPOSITORY
+
+
+def test_the_console_script_is_the_module() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    module, _, name = project["project"]["scripts"]["pushgate"].partition(":")
+    assert getattr(importlib.import_module(module), name) is main
 
 
 def test_nothing_but_the_command_shows_the_books() -> None:

@@ -78,12 +78,18 @@ def test_books_that_balance_are_nobodys_complaint(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("log", "entries", 8), "gateway g: 2 entries of the log were passed and nothing became"),
-        (("log", "entries", 5), "gateway g: 1 entries of the log were booked and Redis never gave"),
-        (("log", "place", 8), "gateway's place in the log g: Redis gave the log 1 entries more"),
-        (("log", "place", 11), "gateway's place in the log g: the gateway passed 2 entries more"),
-        (("streams", "audited", 1), "gateway's streams g: 1 streams ended and nobody looked"),
-        (("frames", "came", 7), "gateway's frames g: 2 frames never came to streams"),
+        (
+            ("log", "entries", 8),
+            "gateway log g: 2 entries of the log were passed and nothing became",
+        ),
+        (
+            ("log", "entries", 5),
+            "gateway log g: 1 entries of the log were booked and Redis never gave",
+        ),
+        (("log", "place", 8), "gateway place g: Redis gave the log 1 entries more"),
+        (("log", "place", 11), "gateway place g: the gateway passed 2 entries more"),
+        (("streams", "audited", 1), "gateway streams g: 1 streams ended and nobody looked"),
+        (("frames", "came", 7), "gateway frames g: 2 frames never came to streams"),
         (("log", "to", f"89abcdef{EPOCH[8:]}.7-0"), "it follows epoch 89abcdef, and the log is in"),
         (("log", "to", None), "the log has not been read yet"),
     ],
@@ -99,8 +105,8 @@ def test_what_the_gateway_cannot_tell_is_said() -> None:
     log = {**BOOKS["log"], "unknown": "Redis is away"}
     del log["entries"]
     assert complaints({**BOOKS, "log": log}, Reader(EPOCH, None)) == [
-        "gateway g: Redis is away",
-        "gateway's place in the log g: the log does not reach from there to its end",
+        "gateway log g: Redis is away",
+        "gateway place g: the log does not reach from there to its end",
     ]
 
 

@@ -9,11 +9,11 @@ import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections as databases
 
-from django_hooks.connections import away
 from django_hooks.explain import EVENT_ID, SITE, Explainer, Way
 from django_hooks.management.text import aligned, duration
 from django_hooks.settings import hooks_settings
 from pushgate import Control, Keys, Tracer, connect
+from pushgate.connection import away
 
 
 class Command(BaseCommand):

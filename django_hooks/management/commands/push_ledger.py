@@ -9,7 +9,6 @@ import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
 
-from django_hooks.connections import away
 from django_hooks.outbox_books import SiteOutboxes
 from django_hooks.settings import hooks_settings
 from pushgate import Keys, PushgateError, connect
@@ -22,6 +21,7 @@ from pushgate.command_line import (
     status_of,
     wait_of,
 )
+from pushgate.connection import away
 from pushgate.sheet import Sheet
 
 

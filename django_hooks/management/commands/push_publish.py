@@ -9,7 +9,6 @@ from typing import Any
 import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_hooks.connections import away
 from django_hooks.settings import hooks_settings
 from pushgate import (
     Event,
@@ -20,6 +19,7 @@ from pushgate import (
     RedisJobQueue,
     connect,
 )
+from pushgate.connection import away
 from pushgate.event import new_event_id
 from pushgate.job_queue import partition_of
 

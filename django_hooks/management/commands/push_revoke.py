@@ -7,9 +7,9 @@ from typing import Any
 import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_hooks.connections import away
 from django_hooks.settings import hooks_settings
 from pushgate import InvalidChannel, Keys, connect
+from pushgate.connection import away
 from pushgate.revocation import RedisRevocations
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import redis
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_hooks.connections import away
 from django_hooks.figures import OLDEST_SECONDS, Figures, rows, take_figures
 from django_hooks.management.text import aligned, duration
 from django_hooks.settings import hooks_settings
 from pushgate import Control, Keys, connect
+from pushgate.connection import away
 
 
 class Command(BaseCommand):
