@@ -1,4 +1,5 @@
--- The push-stream module's own locks: those of a dead worker are opened.
+-- The push-stream module's own memory: what a dead worker has left locked is opened, and what it
+-- has left to its successor is forgotten.
 --
 -- nginx opens the lock of each zone of shared memory when the worker that held it was killed. The
 -- module (0.6.0, read in its source) has further locks inside its zone, of which nginx knows
@@ -53,6 +54,7 @@ typedef struct {
     pushgate_lock_t cleanup_lock;
 } pushgate_module_data_t;
 typedef struct { int pid[1024]; pushgate_queue_t zones; } pushgate_module_zones_t;
+extern long ngx_process_slot;
 unsigned long ngx_shmtx_force_unlock(pushgate_mutex_t *mutex, int pid);
 int poll(void *polls, unsigned long count, int timeout);
 ]])
@@ -72,12 +74,21 @@ local function add(mutex, lock)
     end
 end
 
+-- Begins this worker's own list of subscribers. What the dead worker of its place has left there
+-- was memory of that process.
+local function begin_subscribers(data)
+    local list = data.head.workers[C.ngx_process_slot].subscribers
+    local head = ffi.cast("pushgate_queue_t *", list)
+    list.prev, list.next = head, head
+end
+
 -- Finds the module's locks. `places` is the address of its table of workers, behind which it lists
 -- its zones. They stay where they are for as long as the master lives.
 --
 -- Blocks while the list is empty: at a reload it is, for as long as the master reads its files. A
--- worker that begins in that moment must not go on: the module would give it no queue of its own,
+-- worker that begins in that moment must not go on: the module would give it no list of its own,
 -- and it would crash on what the dead worker of its place has left there (seen, one time in four).
+-- Should the list become empty right after this, its own list of subscribers has been begun here.
 function _M.find(places)
     mutexes, words = {}, {}
     local zones = ffi.cast("pushgate_module_zones_t *", places).zones
@@ -91,6 +102,7 @@ function _M.find(places)
     local queue = head.next
     while queue ~= head do
         local data = ffi.cast("pushgate_module_data_t *", ffi.cast("char *", queue) - SIBLINGS)
+        begin_subscribers(data)
         for i = 0, 3 do
             add(data.head.queues[i].mutex, data.head.queues[i].lock)
         end
