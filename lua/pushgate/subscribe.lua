@@ -83,10 +83,11 @@ local function move(subscriber, to)
     subscriber.epoch, subscriber.ms, subscriber.seq = to.epoch, to.ms, to.seq
 end
 
--- What begins the stream when nothing can be taken up: a reset at `now`.
+-- What begins the stream when nothing can be taken up: a reset at `now`, in one block. Of two, who
+-- is cut off between them would have the position and not the word that it is a new one.
 local function head_of_reset(reason, now)
     counters.add("resets:" .. reason)
-    return frames.prologue(retry_ms(), now.text) .. frames.reset(reason, now.text)
+    return frames.retry(retry_ms()) .. frames.reset(reason, now.text)
 end
 
 -- Appends entries of history, as they go out, and moves the subscriber behind them.

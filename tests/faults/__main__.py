@@ -14,8 +14,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from loadtest.bench.gateway.drops import drops
+from loadtest.bench.gateway.reloads import reloads
+from loadtest.bench.table import Table
 from stack.errors import StackError
 from stack.output import say
+from tests.faults.bugs import hunt_all, table_of
+from tests.faults.planted_bugs import PLANTED_BUGS
 from tests.faults.report import summary_lines, table_as_markdown, write_page
 from tests.faults.run import Plan, run
 from tests.faults.system import System
@@ -62,16 +67,47 @@ def _run(asked: argparse.Namespace) -> bool:
     return not report.verdict.findings
 
 
-PROOFS: dict[str, Callable[[argparse.Namespace], bool]] = {"run": _run}
+def _bugs(asked: argparse.Namespace) -> bool:
+    say(f"planted bugs: {len(PLANTED_BUGS)}, each in a build of its own, seed {asked.seed}")
+    hunts = hunt_all(asked.seed)
+    (asked.folder / "bugs.md").write_text(table_of(hunts), encoding="utf-8")
+    found = sum(hunt.is_found for hunt in hunts)
+    say(f"{found} of {len(hunts)} planted bugs were found")
+    return found == len(hunts)
+
+
+def _drops(asked: argparse.Namespace) -> bool:
+    return _show(drops(asked.seed, asked.clients), asked.folder / "drops.md")
+
+
+def _reloads(asked: argparse.Namespace) -> bool:
+    return _show(reloads(asked.subscribers, asked.reloads), asked.folder / "reloads.md")
+
+
+def _show(table: Table, file: Path) -> bool:
+    print(table, flush=True)
+    file.write_text(table.markdown(), encoding="utf-8")
+    return table.is_met
+
+
+PROOFS: dict[str, Callable[[argparse.Namespace], bool]] = {
+    "bugs": _bugs,
+    "run": _run,
+    "drops": _drops,
+    "reloads": _reloads,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
-    parser.add_argument("only", nargs="*", choices=[[], *PROOFS], help="default: all of them")
+    parser.add_argument("only", nargs="*", choices=[[], *PROOFS], help="default: all")
     parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
     parser.add_argument("--readers", type=int, default=200)
     parser.add_argument("--keep", action="store_true", help="keep logs and data")
+    parser.add_argument("--clients", type=int, default=10_000, help="of drops")
+    parser.add_argument("--subscribers", type=int, default=5_000, help="of reloads")
+    parser.add_argument("--reloads", type=int, default=200, help="how many")
     parser.add_argument("--folder", type=Path, default=REPORT_FOLDER, help="for the report")
     return parser
 

@@ -1,4 +1,4 @@
-"""Plants one bug after the other, drives each build as a fault run does, and says what was found."""
+"""Plants one bug after the other, and looks whether the checker finds it."""
 
 from __future__ import annotations
 

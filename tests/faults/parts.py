@@ -19,15 +19,28 @@ from stack.run import main
 from stack.settings import RunSettings
 
 FAULTS_ENVIRONMENT = "FAULTS_ENVIRONMENT"
+FORMATTER_PROCESSES = 2
+STANDBY = "standby"
 
 
 def breakable(settings: RunSettings, platform: Platform, redis_port: int) -> Sequence[Part]:
-    """Return the parts of `make run`, each told what the harness has for it."""
+    """Return the parts of `make run`, each told what the harness has for it; the formatter as two
+    processes, and a second relay that stands by, so that whoever sleeps finds a successor at work.
+    """
     told = json.loads(os.environ[FAULTS_ENVIRONMENT])
-    return tuple(
-        replace(part, environment={**part.environment, **told.get(part.name, {})})
-        for part in table(settings, platform, redis_port)
-    )
+    parts = []
+    for part in table(settings, platform, redis_port):
+        environment = {**part.environment, **told.get(part.name, {})}
+        command = part.command
+        if part.name == "formatter":
+            command = (*command, "--processes", str(FORMATTER_PROCESSES))
+        parts.append(replace(part, command=command, environment=environment))
+        if part.name == "relay":
+            pid_file = settings.state_dir / f"{STANDBY}.pid"
+            parts.append(
+                Part(STANDBY, command, pid_file.exists, "was started", environment=environment)
+            )
+    return parts
 
 
 if __name__ == "__main__":

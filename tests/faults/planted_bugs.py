@@ -151,7 +151,7 @@ PLANTED_BUGS = (
         "no fencing, and no look whether a job was finished before",
         (_NO_FENCING, _FINISHED_AGAIN),
         (TWICE, OUT_OF_ORDER, UNBALANCED),
-        ("formatter: stopped past its leases", "formatter: stopped past its leases"),
+        ("formatter worker: stopped past its leases",) * 3,
     ),
     PlantedBug(
         "a finish repeated after a time-out publishes again",
@@ -228,6 +228,7 @@ PLANTED_BUGS = (
                 "subscribe",
                 "    if not ok then\n        return nil, err\n    end\n    return subscriber\n",
                 "    if not ok then\n        return nil, err\n    end\n"
+                "    ngx.sleep(0.05)\n"
                 "    for i, name in ipairs(names) do\n"
                 "        counts[i], stamps[i] = recent.count(name)\n"
                 "    end\n"
@@ -235,7 +236,7 @@ PLANTED_BUGS = (
             ),
         ),
         (LOST,),
-        ("link gateway-redis: slow", "gateway: reload", "gateway: reload"),
+        ("gateway: reload",) * 3,
     ),
     PlantedBug(
         "the end of a history is left out",
@@ -264,8 +265,15 @@ PLANTED_BUGS = (
         ("gateway: reload",),
     ),
     PlantedBug(
-        "requests that read together are given each other's histories",
-        (_lua("reads", "replies[i] = all[places[key]]", "replies[i] = all[i]"),),
+        "who resumes is given what another one had asked for",
+        (
+            _lua(
+                "reads",
+                "    for _, question in ipairs(batch) do\n        local replies\n",
+                "    _M.held = _M.held or all\n    all = _M.held\n"
+                "    for _, question in ipairs(batch) do\n        local replies\n",
+            ),
+        ),
         (LOST, Kind.WRONG_CHANNEL, Kind.FALSE_RESET, NOT_BACK),
         ("gateway: reload", "gateway: reload"),
     ),
@@ -322,7 +330,7 @@ PLANTED_BUGS = (
                 '        book(books, "handed_over", entries, from, #entries)\n',
             ),
         ),
-        (LOST, UNBALANCED),
+        (LOST, UNBALANCED, Kind.FALSE_RESET),
         ("crash gateway.before_hand_over",) * 2,
     ),
     PlantedBug(
@@ -357,8 +365,8 @@ PLANTED_BUGS = (
             _lua("continuity", '    state:set("tail:untold", frames.EPOCH)\n', ""),
             _lua(
                 "subscribe",
-                '        end\n        return reset(subscriber, "epoch", now)\n    end\n    local ms',
-                "        end\n        move(subscriber, at)\n        return nil\n    end\n    local ms",
+                '        return reset(subscriber, "epoch", now)\n    end\n    local ms, seq',
+                "        move(subscriber, at)\n        return nil\n    end\n    local ms, seq",
             ),
             _lua(
                 "subscribe",

@@ -53,6 +53,17 @@ def test_a_cursor_of_another_epoch_is_a_reset(
     assert the_reset(subscriber)["reason"] == "epoch"
 
 
+def test_who_is_cut_off_before_it_has_the_reset_has_no_new_position_either(
+    subscribe: Subscribe, log: LogWriter, channel: str
+) -> None:
+    """Else it would resume from there, and nobody would ever tell it of the gap."""
+    log.append(channel)
+    log.wait_until_followed()
+    subscriber = subscribe(channel, cursor="zzz")
+    the_reset(subscriber)
+    assert subscriber.client.parser.blocks == 1
+
+
 def test_a_history_cut_behind_the_cursor_is_a_reset(
     subscribe: Subscribe, log: LogWriter, channel: str
 ) -> None:
@@ -131,14 +142,8 @@ def test_the_cursor_a_log_was_begun_at_is_good_after_hours(own_gateway: OwnGatew
     entry_id = cursor.partition(".")[2]
     log.client.xdel(log.keys.log, entry_id)
     # As last_id.lua leaves it.
-<<<<<<< HEAD
-    log.client.execute_command(  # type: ignore[no-untyped-call]
-        "XSETID", log.keys.log, entry_id, "ENTRIESADDED", 0, "MAXDELETEDID", entry_id
-    )
-=======
     ask: Any = log.client.execute_command
     ask("XSETID", log.keys.log, entry_id, "ENTRIESADDED", 0, "MAXDELETEDID", entry_id)
->>>>>>> ledger
     log.append("thread:1", n=1)
     subscriber = Subscriber(own_gateway.client("thread:1", cursor)).connect()
     subscriber.wait_for(1)

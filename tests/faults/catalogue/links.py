@@ -11,6 +11,14 @@ from tests.faults.system import LINK_NAMES
 Break = Callable[[Ground, str, Random], None]
 
 
+# What a link's most delicate request has in it: a finish, a forward, a commit.
+_MATTERS = {
+    "formatter-redis": "published",
+    "relay-redis": "}:relay",
+    "site-database": "COMMIT",
+}
+
+
 def _slow(ground: Ground, link: str, random: Random) -> None:
     latency = random.uniform(0.05, 0.6)
     ground.links.set(
@@ -33,7 +41,9 @@ def _half_open(ground: Ground, link: str, random: Random) -> None:
 def _lose_replies(ground: Ground, link: str, random: Random) -> None:
     """What was asked for is done, and who asked does not know."""
     for _ in range(3):
-        ground.links.set(link, "lose_replies", count=random.randint(1, 8))
+        ground.links.set(
+            link, "lose_replies", count=random.randint(1, 4), containing=_MATTERS.get(link, "")
+        )
         ground.wait(random.uniform(0.2, 0.6))
 
 

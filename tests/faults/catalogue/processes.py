@@ -106,6 +106,13 @@ FAULTS = (
         weight=2,
     ),
     Fault("gateway worker: stopped past the lease", PROCESSES, _stop_worker("gateway")),
+    Fault(
+        "formatter worker: kill -9",
+        PROCESSES,
+        _kill_worker("formatter"),
+        target_seconds=6.0,
+    ),
+    Fault("formatter worker: stopped past its leases", PROCESSES, _stop_worker("formatter")),
     Fault("gateway: reload", PROCESSES, _reload, weight=2),
     Fault("gateway: reload, and a worker killed", PROCESSES, _reload_and_kill_worker),
     Fault("site worker: kill -9", PROCESSES, _kill_worker("site"), target_seconds=10.0),
