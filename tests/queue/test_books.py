@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from pushgate import Event, Finished, Frame, Keys, Lease, MarkMoved, Outcome
+from pushgate import Event, Finished, Frame, Keys, Lease, MarkMoved, Outcome, redis_job_queue
 from pushgate.accounts import accounts_of
 from pushgate.books import Books
 from pushgate.control import Control
@@ -18,6 +18,8 @@ from pushgate.frames import frame_of, tombstone_of
 from pushgate.job_queue import FROM_THE_START, ForwardedRow, Job, partition_of
 from pushgate.leases import RELAY
 from pushgate.memory import MemoryJobQueue
+from pushgate.positions import Advance, DeadItem, Positions, lease_name
+from pushgate.publisher_control import PublisherControl
 from tests.queue.conftest import PARTITIONS, QueueUnderTest
 
 LONG_SECONDS = 600
@@ -200,6 +202,41 @@ def test_an_operators_hand_is_booked(on_a_server: QueueUnderTest) -> None:
     books = on_a_server.books()
     assert complaints(books) == []
     assert (books.ledger.dead, books.ledger.discarded, books.letters) == (2, 1, 1)
+
+
+def test_letters_that_are_too_many_are_booked(
+    on_a_server: QueueUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_job_queue, "DEAD_LETTERS_KEPT", 0)
+    live(on_a_server)
+    books = on_a_server.books()
+    assert complaints(books) == []
+    assert (books.ledger.dead, books.ledger.trimmed, books.letters) == (1, 1, 0)
+
+
+def test_a_publishers_letters_are_booked(on_a_server: QueueUnderTest) -> None:
+    client, keys = client_of(on_a_server), keys_of(on_a_server)
+    positions, control = Positions(client, keys), PublisherControl(client, keys)
+    lease = on_a_server.queue.leases.acquire(lease_name("search"), "worker", LONG_SECONDS)
+    assert lease is not None
+    began = positions.begin(lease, "search")
+    letter = DeadItem("", began.cursor, ("thread:1",), b"frame", 3, "it is refused")
+    counts = {"seen": 4, "sent": 1, "dead": 3}
+    turn = Advance(began.turn + 1, began.cursor, began.place, counts, [letter] * 3)
+    positions.advance(lease, "search", turn)
+    ids = [kept.entry_id for kept in control.dead_letters("search")]
+    assert control.retry_dead_letters("search", ids[:1]) == 1
+    assert control.discard_dead_letters("search", ids[1:2]) == 1
+    books = on_a_server.books()
+    assert complaints(books) == []
+    (publisher,) = books.publishers
+    assert (publisher.kept_again, publisher.discarded, publisher.kept_dead) == (1, 1, 1)
+    client.xdel(keys.again("search"), client.xrange(keys.again("search"))[0][0])
+    (said,) = complaints(on_a_server.books())
+    assert said == "publisher letters search: 1 items are booked as dead and have no letter."
+    client.hincrby(keys.publisher("search"), "seen", 1)
+    (said, _) = complaints(on_a_server.books())
+    assert said == "publisher search: 1 entries were passed and nothing became of them."
 
 
 def test_an_emptied_redis_begins_books_that_balance(on_a_server: QueueUnderTest) -> None:
