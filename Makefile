@@ -9,7 +9,7 @@ TEST_PROCESSES ?= 3
 PYTEST := $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-test setup-bench run status manage test test-fast lint load bench test-images
+.PHONY: help setup setup-test setup-bench run status manage test test-fast lint load bench faults test-images
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ load: setup  ## 500 readers, 10 commenters, a minute, every frame checked (READE
 
 bench: setup-bench  ## what each part costs, beside peers and bare loops; a quarter of an hour
 	@exec $(PYTHON) -m loadtest.bench
+
+faults: setup-test  ## kill anything, lose nothing: bugs, run, drops, reloads (MINUTES=10 SEED= ONLY=run)
+	@exec $(PYTHON) -m tests.faults $(ONLY) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 test-images: setup  ## build the container images and try them together; needs no engine
 	@exec docker/test_images.sh
