@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from tests.faults.parts import FAULTS_ENVIRONMENT
 from tests.faults.preload import together
 
 START_SECONDS = 120
+_DATABASE_SECONDS = 60
 STOP_SECONDS = 60
 RETENTION_SECONDS = 90
 """How long the relay keeps rows that it moved: what is sent again when Redis lost everything."""
@@ -100,6 +102,7 @@ class System:
         self.database_disk = Disk(_DATABASE_MEGABYTES, owner="postgres")
         self.postgres: PostgresServer
         self._opened = ExitStack()
+        self._keeper = self._opened.enter_context(ThreadPoolExecutor(1, "keeper"))
         self._run: Process | None = None
         self.links_port = free_port()
         """Where readers reach the gateway by a link."""
@@ -153,6 +156,16 @@ class System:
         """Give a connection to the database itself, past all links."""
         with psycopg.connect(self.postgres.url(), connect_timeout=5) as connection:
             yield connection
+
+    def restart_database(self) -> None:
+        """Kill PostgreSQL, unless it has ended, and start it again on its data."""
+
+        def restart() -> None:
+            self.postgres.kill()
+            self.postgres.start()
+
+        # A child dies with the thread that started it, so not in the caller's.
+        self._keeper.submit(restart).result(_DATABASE_SECONDS)
 
     def pid(self, part: str) -> int:
         """Return a part's process id, of its latest start.

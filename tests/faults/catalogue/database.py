@@ -12,8 +12,7 @@ from tests.faults.catalogue.fault import PROCESSES, Fault, Ground
 
 def _kill(ground: Ground, random: Random) -> None:
     with ground.database_lock:
-        ground.system.postgres.kill()
-        ground.system.postgres.start()
+        ground.system.restart_database()
 
 
 def _kill_backend(ground: Ground, random: Random) -> None:

@@ -28,8 +28,7 @@ def _fill_database(ground: Ground, random: Random) -> None:
             disk.free()
         if not server.running:
             ground.notes["database: disk full"] = "it ended and was started again"
-            server.kill()
-            server.start()
+            ground.system.restart_database()
 
 
 def _slow(ground: Ground, random: Random) -> None:
