@@ -325,6 +325,17 @@ local function turn(run, connection)
     if #raw == 0 then
         return true
     end
+    local epoch
+    epoch, err = connection:call("get", config.get().keys.epoch)
+    if err then
+        return nil, err
+    end
+    if epoch ~= done.epoch then
+        -- The log has begun another life, on this very connection (FLUSHALL): what was read is of
+        -- that one, and subscribers are to be told first.
+        run.looked_at = -math.huge
+        return true
+    end
     local entries, malformed = read_entries(raw, done.epoch)
     if not deliver(run, entries, books) then
         return false

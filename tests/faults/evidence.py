@@ -138,8 +138,8 @@ class Evidence:
         frames: each different block that came, once: its bytes as on the wire, from `id:` to the
             last `data:` line, without the blank line.
         stored: the comments in the database at the end: id -> (thread, text).
-        log: (channel, epoch) -> ids of the log's entries, in order, as the harness read them from
-            Redis itself.
+        log: (channel, epoch) -> of each of the log's entries its id (two numbers) and when the
+            harness had read it from Redis itself, in order.
         per_second: whole second of the monotonic clock -> frames delivered in it, over all readers.
         ended_at: when the writing had ended and all was waited for.
     """
@@ -150,7 +150,7 @@ class Evidence:
     frames: list[bytes] = field(default_factory=list)
     readers: list[ReaderHistory] = field(default_factory=list)
     epochs: list[EpochMove] = field(default_factory=list)
-    log: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)
+    log: dict[tuple[str, str], list[tuple[int, int, float]]] = field(default_factory=dict)
     per_second: dict[int, int] = field(default_factory=dict)
     ended_at: float = inf
 

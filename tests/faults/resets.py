@@ -4,6 +4,7 @@ back."""
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import inf
 
 from pushgate import Cursor
 from pushgate.log import HISTORY_LENGTH
@@ -15,6 +16,9 @@ from tests.faults.truth import Truth
 
 _SEEN_WITHIN_SECONDS = 10.0
 """Of its happening the harness knows of a move of the epoch."""
+
+_READ_LATE_SECONDS = 0.2
+"""So much later than the gateway the harness may have read an entry."""
 
 
 class Resets:
@@ -71,7 +75,7 @@ class Resets:
             missed = max(
                 max(
                     self._missed(reader, mark, channel),
-                    self._logged(channel, before, now) if before else 0,
+                    self._logged(channel, before, now.epoch, mark.at) if before else 0,
                 )
                 for channel in reader.channels
             )
@@ -119,12 +123,14 @@ class Resets:
             epoch = move.old
         return False
 
-    def _logged(self, channel: str, before: Cursor, now: Cursor) -> int:
-        """Return how many frames of a channel the log got between two positions; after a loss they
-        may be of rows that went out before."""
-        ids = self._log.get((channel, now.epoch), [])
-        begin = (before.ms, before.seq) if before.epoch == now.epoch else (0, 0)
-        return bisect_right(ids, (now.ms, now.seq)) - bisect_right(ids, begin)
+    def _logged(self, channel: str, before: Cursor, epoch: str, at: float) -> int:
+        """Return how many frames of a channel lay behind a position at a moment of an epoch; after
+        a loss they may be of rows that went out before, and more than the gateway had handed out.
+        """
+        ids = self._log.get((channel, epoch), [])
+        begin = (before.ms, before.seq) if before.epoch == epoch else (-1, 0)
+        count = bisect_right(ids, at + _READ_LATE_SECONDS, key=lambda entry: entry[2])
+        return count - bisect_right(ids, (*begin, inf))
 
     def _missed(self, reader: ReaderHistory, reset: Mark, channel: str) -> int:
         """Return how many of a channel's events lie around a reset, at the most."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections import Counter
@@ -88,6 +89,8 @@ class Scene:
 def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> FaultReport:
     """Drive a running system through a plan and return what became of every event.
 
+    Where anything is wrong, all evidence stays beside the system's logs, pickled.
+
     Raises:
         StackError: the load could not be set up, or nothing ever came.
     """
@@ -142,6 +145,8 @@ def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> Fau
         pages.add_to(evidence)
     verdict = check(evidence)
     verdict.findings += [*scene.findings, *_books(system)]
+    if verdict.findings:
+        (system.places.root / "evidence.pickle").write_bytes(pickle.dumps(evidence))
     return FaultReport(
         seed=plan.seed,
         started=started,

@@ -35,7 +35,7 @@ class Watch(threading.Thread):
     def __init__(self, system: System) -> None:
         super().__init__(name="watch", daemon=True)
         self.losses: list[float] = []
-        self.log: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self.log: dict[tuple[str, str], list[tuple[int, int, float]]] = {}
         self._system = system
         self._moves: list[tuple[float, str, str]] = []
         self._enough = threading.Event()
@@ -80,10 +80,11 @@ class Watch(threading.Thread):
         client.close()
 
     def _note(self, epoch: str, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        now = time.monotonic()
         for entry_id, fields in entries:
             ms, _, seq = entry_id.partition(b"-")
             for channel in fields.get(b"channels", b"").decode().split():
-                self.log.setdefault((channel, epoch), []).append((int(ms), int(seq)))
+                self.log.setdefault((channel, epoch), []).append((int(ms), int(seq), now))
 
     def epochs(self) -> list[EpochMove]:
         """Return every change of the epoch that was seen, and whether there was reason for it."""

@@ -175,6 +175,22 @@ def test_a_lost_end_of_the_log_moves_the_epoch_and_everybody_is_told(
     subscriber.client.close()
 
 
+def test_no_frame_of_a_new_epoch_comes_before_its_reset(own_gateway: OwnGateway) -> None:
+    """A log emptied by FLUSHALL begins anew on the connection on which the old one was followed."""
+    log = own_gateway.log
+    log.append("thread:1", n=1)
+    subscriber = Subscriber(own_gateway.client("thread:1")).connect()
+    log.append("thread:1", n=2)
+    subscriber.wait_for(1)
+    log.client.set(log.keys.epoch, "0badc0de")
+    log.append("thread:1", n=3)
+    log.wait_until_followed()
+    log.append("thread:1", n=4)
+    assert [event.type for event in subscriber.wait_for(3)][1] == "reset"
+    assert subscriber.numbers() == [2, 4]
+    subscriber.client.close()
+
+
 def test_an_epoch_moved_by_another_part_is_told_too(own_gateway: OwnGateway) -> None:
     log = own_gateway.log
     subscriber = Subscriber(own_gateway.client("thread:1")).connect()
