@@ -60,7 +60,7 @@ class Plan:
     faults: Sequence[Fault] = CATALOGUE
     each_once: bool = True
     script: Sequence[Fault] | None = None
-    pause_seconds: float = 1.0
+    pause_seconds: float = 0.5
 
     @property
     def load(self) -> str:
