@@ -21,9 +21,9 @@ from stack.errors import StackError
 from stack.output import say
 from tests.faults.bugs import hunt_all, table_of
 from tests.faults.planted_bugs import PLANTED_BUGS
-from tests.faults.report import summary_lines, table_as_markdown, write_page
+from tests.faults.reporting.report import summary_lines, table_as_markdown, write_page
 from tests.faults.run import Plan, run
-from tests.faults.system import System
+from tests.faults.stage.system import System
 
 DEFAULT_MINUTES = 10.0
 REPORT_FOLDER = Path(".faults")

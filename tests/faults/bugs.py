@@ -12,7 +12,7 @@ from tests.faults.catalogue import BY_NAME
 from tests.faults.evidence import Kind
 from tests.faults.planted_bugs import PLANTED_BUGS, PlantedBug
 from tests.faults.run import Plan, run
-from tests.faults.system import System
+from tests.faults.stage.system import System
 
 _READERS = 60
 

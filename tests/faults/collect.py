@@ -9,7 +9,7 @@ from loadtest.record import number_in
 from tests.faults.evidence import Answer, CommittedEvent, Evidence
 from tests.faults.load import DELETED
 from tests.faults.result import Lag
-from tests.faults.system import System
+from tests.faults.stage.system import System
 
 
 def committed_events(system: System) -> list[CommittedEvent]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.faults.build import Edit
 from tests.faults.evidence import Kind
+from tests.faults.stage.build import Edit
 
 LOST, TWICE, OUT_OF_ORDER = Kind.LOST, Kind.TWICE, Kind.OUT_OF_ORDER
 UNTOLD, UNBALANCED, NOT_BACK = Kind.UNTOLD, Kind.UNBALANCED, Kind.NOT_BACK

@@ -17,16 +17,16 @@ from stack.output import say
 from stack.process import wait_until
 from tests.faults.catalogue import CATALOGUE
 from tests.faults.catalogue.fault import Fault, Ground
-from tests.faults.checker import check
+from tests.faults.checking.checker import check
 from tests.faults.collect import committed_events, lags, stored_comments
-from tests.faults.crowd import Crowd, CrowdPlan
 from tests.faults.evidence import Evidence, Finding, Kind
 from tests.faults.load import Load
+from tests.faults.readers.crowd import Crowd, CrowdPlan
+from tests.faults.readers.watchers import Watchers
 from tests.faults.recovery import wait_until_recovered
 from tests.faults.result import FaultReport, FaultRun
-from tests.faults.system import System
+from tests.faults.stage.system import System
 from tests.faults.watch import Watch
-from tests.faults.watchers import Watchers
 
 DRAIN_SECONDS = 90.0
 WARM_UP_SECONDS = 30.0

@@ -5,9 +5,9 @@ import pytest
 
 from tests.faults.bugs import hunt
 from tests.faults.planted_bugs import PLANTED_BUGS
-from tests.faults.report import summary_lines
+from tests.faults.reporting.report import summary_lines
 from tests.faults.run import Plan, run
-from tests.faults.system import System
+from tests.faults.stage.system import System
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -13,7 +13,7 @@ import time
 import redis
 
 from tests.faults.evidence import EpochMove
-from tests.faults.system import System
+from tests.faults.stage.system import System
 
 _EVERY_SECONDS = 0.05
 _CANARY = "faults:canary"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import crash_points
-from tests.faults.build import Edit, EditFailed, build
 from tests.faults.catalogue import BY_NAME, CATALOGUE
 from tests.faults.planted_bugs import PLANTED_BUGS, PlantedBug
+from tests.faults.stage import crash_points
+from tests.faults.stage.build import Edit, EditFailed, build
 
 
 @pytest.fixture(scope="module")

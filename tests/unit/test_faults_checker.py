@@ -7,16 +7,16 @@ from array import array
 
 import pytest
 
-from tests.faults.checker import check
-from tests.faults.evidence import Kind, Mark, ReaderHistory, Sign
-from tests.faults.expectations import (
+from tests.faults.checking.checker import check
+from tests.faults.checking.expectations import (
     assert_clean,
     assert_found,
     sentences,
     some_events,
 )
-from tests.faults.findings import MOST_LISTED
-from tests.faults.story import Story
+from tests.faults.checking.findings import MOST_LISTED
+from tests.faults.checking.story import Story
+from tests.faults.evidence import Kind, Mark, ReaderHistory, Sign
 
 UPDATED, DELETED = "comment.updated", "comment.deleted"
 

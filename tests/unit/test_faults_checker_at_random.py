@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.checker import check
+from tests.faults.checking.checker import check
+from tests.faults.checking.story import Story
+from tests.faults.checking.streams import periods_of
 from tests.faults.evidence import CommittedEvent, Kind, ReaderHistory, Sign, Verdict
-from tests.faults.story import Story
-from tests.faults.streams import periods_of
 
 THREADS = (1, 2, 3)
 SEEDS = range(300, 320)

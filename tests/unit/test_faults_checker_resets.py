@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pushgate.log import HISTORY_LENGTH
+from tests.faults.checking.expectations import assert_clean, assert_found, some_events
+from tests.faults.checking.story import Story
 from tests.faults.evidence import Kind, ReaderHistory, Sign
-from tests.faults.expectations import assert_clean, assert_found, some_events
-from tests.faults.story import Story
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.checking.expectations import assert_clean, assert_found, some_events
+from tests.faults.checking.story import Story
 from tests.faults.evidence import Answer, Kind, ReaderHistory
-from tests.faults.expectations import assert_clean, assert_found, some_events
-from tests.faults.story import Story
 
 UPDATED, DELETED = "comment.updated", "comment.deleted"
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from tests.faults.crowd_stream import BlockTable, CrowdStream, NoStream
 from tests.faults.evidence import ReaderHistory, Sign
+from tests.faults.readers.crowd_stream import BlockTable, CrowdStream, NoStream
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"

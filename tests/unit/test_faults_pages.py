@@ -7,7 +7,7 @@ from django.test import Client
 
 from django_hooks import page
 from example_site.threads.models import Thread
-from tests.faults.pages import cursor_in_page
+from tests.faults.readers.pages import cursor_in_page
 
 
 @pytest.mark.django_db

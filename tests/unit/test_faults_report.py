@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.faults import plots, tally, wording
 from tests.faults.evidence import Finding, Kind, Verdict
-from tests.faults.report import page_of, summary_lines, table_as_markdown, write_page
+from tests.faults.reporting import plots, tally, wording
+from tests.faults.reporting.report import page_of, summary_lines, table_as_markdown, write_page
+from tests.faults.reporting.sample_report import sample_report
 from tests.faults.result import FaultReport, FaultRun, Lag
-from tests.faults.sample_report import sample_report
 
 BEGAN_AT = 1000.5
 

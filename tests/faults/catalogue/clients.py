@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from tests.faults.breaking.clients import Flood, FloodSettings
 from tests.faults.catalogue.fault import CLIENTS, Fault, Ground
-from tests.faults.clients import Flood, FloodSettings
 
 _NAME = "gateway: a flood of clients"
 

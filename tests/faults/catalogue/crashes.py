@@ -1,4 +1,4 @@
-"""Processes that die at a named place in their code; see `tests.faults.crash_points`."""
+"""Processes that die at a named place in their code; see `tests.faults.stage.crash_points`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from stack.errors import DeadlineMissed
 from stack.process import wait_until
 from tests.faults.catalogue.fault import CRASH_POINTS, Fault, Ground
 from tests.faults.catalogue.processes import TARGET_SECONDS
-from tests.faults.crash_points import CRASH_POINTS as POINTS
-from tests.faults.crash_points import SPIN_KEY, CrashPoint
+from tests.faults.stage.crash_points import CRASH_POINTS as POINTS
+from tests.faults.stage.crash_points import SPIN_KEY, CrashPoint
 
 _PASSED_WITHIN_SECONDS = 8.0
 _NOT_PASSED = "nobody passed there"

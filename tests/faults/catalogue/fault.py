@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.faults.links import Links
-from tests.faults.system import System
+from tests.faults.breaking.links import Links
+from tests.faults.stage.system import System
 
 PROCESSES, CRASH_POINTS, LINKS = "processes", "crash points", "links"
 DATA, DISK, CLOCK, CLIENTS = "data", "disk", "clock", "clients"

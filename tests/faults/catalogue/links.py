@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.faults.catalogue.fault import LINKS, Fault, Ground
-from tests.faults.system import LINK_NAMES
+from tests.faults.stage.system import LINK_NAMES
 
 Break = Callable[[Ground, str, Random], None]
 

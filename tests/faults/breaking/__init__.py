@@ -1,0 +1,1 @@
+"""What breaks things outside the parts: links, disks, clocks, and clients that behave badly."""

@@ -1,0 +1,1 @@
+"""What compares all that was collected, and says what is wrong."""

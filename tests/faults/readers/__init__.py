@@ -1,0 +1,1 @@
+"""Who reads while things break: a crowd in a process of its own, and watching pages."""

@@ -1,0 +1,1 @@
+"""What tells of a run: the page, the table, the lines on the terminal."""
