@@ -99,8 +99,14 @@ PROOFS: dict[str, Callable[[argparse.Namespace], bool]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
-    parser.add_argument("only", nargs="*", choices=[[], *PROOFS], help="default: all")
+    parser = argparse.ArgumentParser(
+        prog="make faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "only", nargs="*", choices=[[], *PROOFS], metavar="PROOF", help="default: all of them"
+    )
     parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
     parser.add_argument("--readers", type=int, default=200)

@@ -178,6 +178,8 @@ class Kind(Enum):
     """The database has a change without an event, or an event without its change."""
     UNBALANCED = "unbalanced"
     """The ledger does not balance after the run."""
+    CRASHED = "crashes"
+    """A part ended by a signal that nobody had sent."""
     NOT_BACK = "not back"
     """After a fault, the system did not work again within the bound."""
 

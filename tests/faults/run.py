@@ -144,7 +144,7 @@ def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> Fau
         harvest.add_to(evidence)
         pages.add_to(evidence)
     verdict = check(evidence)
-    verdict.findings += [*scene.findings, *_books(system)]
+    verdict.findings += [*scene.findings, *_books(system), *_crashes(system)]
     if verdict.findings:
         (system.places.root / "evidence.pickle").write_bytes(pickle.dumps(evidence))
     return FaultReport(
@@ -296,3 +296,14 @@ def _books(system: System) -> list[Finding]:
         return []
     said = (ended.stdout + ended.stderr).strip()[-_WORDS_OF_THE_LEDGER:]
     return [Finding(Kind.UNBALANCED, time.monotonic(), f"push_ledger --check says: {said}")]
+
+
+def _crashes(system: System) -> list[Finding]:
+    """Return the workers of nginx that crashed; faults send SIGKILL and nothing worse."""
+    lines = [
+        line
+        for log in sorted(system.log("gateway").parent.glob("gateway.log*"))
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if "exited on signal" in line and "exited on signal 9" not in line
+    ]
+    return [Finding(Kind.CRASHED, time.monotonic(), line[:200]) for line in lines]
