@@ -11,14 +11,12 @@
 
 local config = require("pushgate.config")
 local continuity = require("pushgate.continuity")
-local counters = require("pushgate.counters")
 local cursor = require("pushgate.cursor")
 local engine = require("pushgate.engine")
 local frames = require("pushgate.sse.frames")
-local garbage = require("pushgate.garbage")
 local generation = require("pushgate.generation")
-local history = require("pushgate.history")
 local lag = require("pushgate.lag")
+local log_entries = require("pushgate.log_entries")
 local monotonic = require("pushgate.monotonic")
 local position = require("pushgate.position")
 local recent = require("pushgate.recent")
@@ -30,7 +28,6 @@ local sleep = ngx.sleep
 
 local TRY_LEASE_SECONDS = 0.5
 local BLOCK_MS = 1000
-local COUNT = 500
 local LOOK_SECONDS = 5
 -- Open streams are told of revocations this often at the most.
 local TELL_SECONDS = 1
@@ -168,48 +165,6 @@ local function tell_revoked(run)
     return BLOCK_MS
 end
 
--- Reads the log, and the revocations beside it. Returns the log's entries; or nil and an error.
-local function read(connection, done, wait_ms)
-    local log, revoked = config.get().keys.log, config.get().keys.revoked
-    local streams, after = { log }, { cursor.entry_id(done) }
-    if revocation.is_followed() and revocation.is_known() then
-        streams[2], after[2] = revoked, revocation.position()
-    end
-    local found, err = connection:read_streams(streams, after, COUNT, wait_ms)
-    if not found then
-        return nil, err
-    end
-    if found[revoked] then
-        revocation.take(found[revoked])
-    end
-    return found[log]
-end
-
--- Reads what the log gave. Returns entries as the engine takes them, without the malformed ones;
--- each says how many of those were in front of it, and the number behind the last one comes with
--- them.
-local function read_entries(raw_entries, epoch)
-    local entries, malformed = {}, 0
-    for i = 1, #raw_entries do
-        local entry = history.read_entry(raw_entries[i])
-        if entry then
-            entry.position = cursor.of_entry(epoch, entry.id)
-            if entry.deletes then
-                counters.add("deletions")
-                entry.block = frames.reset("deleted", entry.position.text, entry.names)
-            else
-                entry.block = frames.with_id(entry.position.text, entry.frame)
-            end
-            entry.malformed, malformed = malformed, 0
-            entries[#entries + 1] = entry
-        else
-            malformed = malformed + 1
-            garbage.pass_over("log", "the log's entry " .. tostring(raw_entries[i][1]))
-        end
-    end
-    return entries, malformed
-end
-
 -- A subscriber takes its counters first and `now` afterwards: the entries its counters already
 -- hold are then at or before its `now`. So `now` moves first here, then the counters. What the last
 -- tail has noted is not noted again: the numbers of a channel's frames are what streams are audited
@@ -311,7 +266,7 @@ local function turn(run, connection)
     local done = books.position
     local moves = connection.moves
     local raw
-    raw, err = read(connection, done, wait_ms)
+    raw, err = log_entries.read(connection, done, wait_ms)
     if not raw then
         return nil, err
     end
@@ -321,7 +276,7 @@ local function turn(run, connection)
         return true
     end
     untroubled(run)
-    lag.set_behind(#raw == COUNT)
+    lag.set_behind(#raw == log_entries.MOST)
     if #raw == 0 then
         return true
     end
@@ -336,7 +291,7 @@ local function turn(run, connection)
         run.looked_at = -math.huge
         return true
     end
-    local entries, malformed = read_entries(raw, done.epoch)
+    local entries, malformed = log_entries.of(raw, done.epoch)
     if not deliver(run, entries, books) then
         return false
     end

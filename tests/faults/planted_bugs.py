@@ -350,7 +350,7 @@ PLANTED_BUGS = (
         "a frame goes to the next thread's readers too",
         (
             _lua(
-                "tail",
+                "log_entries",
                 "            entry.malformed, malformed = malformed, 0\n",
                 "            entry.malformed, malformed = malformed, 0\n"
                 '            local number = entry.names[1]:match("^thread:(%d+)$")\n'

@@ -170,7 +170,7 @@ def test_what_was_cut_off_unread_has_a_column(own_gateway: OwnGateway) -> None:
 def test_an_entry_stolen_from_the_tail_is_noticed(own_gateway: OwnGateway) -> None:
     old = "entries[#entries + 1] = entry"
     new = "if not entry.frame:find('stolen') then entries[#entries + 1] = entry end"
-    with gateway_with(own_gateway, "tail.lua", old, new) as thief:
+    with gateway_with(own_gateway, "log_entries.lua", old, new) as thief:
         assert ledger(thief.gateway)["balances"]
         thief.log.append("thread:1", text="stolen")
         thief.log.append("thread:1", text="left")

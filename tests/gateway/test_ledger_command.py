@@ -77,7 +77,7 @@ def test_what_a_gateway_lacks_is_waited_for(own_gateway: OwnGateway) -> None:
 def test_an_entry_that_the_tail_lost_is_found(own_gateway: OwnGateway) -> None:
     old = "entries[#entries + 1] = entry"
     new = "if not entry.frame:find('stolen') then entries[#entries + 1] = entry end"
-    with gateway_that_errs(own_gateway, "tail.lua", old, new) as thief:
+    with gateway_that_errs(own_gateway, "log_entries.lua", old, new) as thief:
         thief.log.append("thread:1", text="stolen")
         thief.log.append("thread:1", text="left")
         thief.log.wait_until_followed()
