@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from loadtest.record import number_in
-from tests.faults.evidence import Answer, CommittedEvent, Evidence
+from loadtest.record import Answer, number_in
+from tests.faults.evidence import CommittedEvent, Evidence
 from tests.faults.load import DELETED
 from tests.faults.result import Lag
 from tests.faults.stage.system import System

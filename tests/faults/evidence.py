@@ -14,14 +14,7 @@ from enum import Enum
 from math import inf
 from typing import Any
 
-
-class Answer(Enum):
-    """What the site's API said to a write."""
-
-    NONE = "none"
-    """Nothing, or nothing to be trusted (time-out, 5xx, a cut): it may have happened."""
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
+from loadtest.record import Answer
 
 
 @dataclass(slots=True, eq=False)

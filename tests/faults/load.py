@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 
-from loadtest.record import number_in, text_with
+from loadtest.record import Answer, number_in, text_with
 from loadtest.site import CallRefused, CallUnanswered, Site
-from tests.faults.evidence import Answer, Write
+from tests.faults.evidence import Write
 
 CREATED, UPDATED, DELETED = "comment.created", "comment.updated", "comment.deleted"
 

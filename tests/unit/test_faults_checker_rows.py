@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from loadtest.record import Answer
 from tests.faults.checking.expectations import assert_clean, assert_found, some_events
 from tests.faults.checking.story import Story
-from tests.faults.evidence import Answer, Kind, ReaderHistory
+from tests.faults.evidence import Kind, ReaderHistory
 
 UPDATED, DELETED = "comment.updated", "comment.deleted"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from loadtest.record import Answer
 from tests.faults.checking.findings import Findings
 from tests.faults.checking.truth import DELETED, Truth, comment_of
-from tests.faults.evidence import Answer, CommittedEvent, Evidence, Kind, Verdict, Write
+from tests.faults.evidence import CommittedEvent, Evidence, Kind, Verdict, Write
 
 
 class Rows:

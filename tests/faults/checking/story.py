@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
-from loadtest.record import text_with
+from loadtest.record import Answer, text_with
 from tests.faults.evidence import (
-    Answer,
     CommittedEvent,
     EpochMove,
     Evidence,

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from math import inf
 
-from loadtest.record import number_in
-from tests.faults.evidence import Answer, CommittedEvent, Evidence, Write
+from loadtest.record import Answer, number_in
+from tests.faults.evidence import CommittedEvent, Evidence, Write
 
 DELETED = "comment.deleted"
 
