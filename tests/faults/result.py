@@ -20,6 +20,7 @@ class FaultRun:
         recovered_at: when comments written after `ended_at` had gone all the way to all watching
             pages; None when they did not within the bound.
         note: what happened, if anything remarkable did.
+        target_seconds: what the 99th percentile of such recoveries is to be below; None for none.
     """
 
     name: str
@@ -29,6 +30,7 @@ class FaultRun:
     ended_at: float
     recovered_at: float | None = None
     note: str = ""
+    target_seconds: float | None = None
 
     @property
     def recovery_seconds(self) -> float | None:
@@ -51,6 +53,7 @@ class FaultReport:
     Attributes:
         started: wall clock, RFC 3339.
         began_at: monotonic clock of the load's beginning; all times are shown from here.
+        planned_seconds: for how long faults were to be injected.
         machine: one line: cores, memory, kernel, versions.
         load: one line: writers, readers, threads.
         bound_seconds: recovery longer than that is a finding.
@@ -67,6 +70,7 @@ class FaultReport:
     load: str
     bound_seconds: float
     verdict: Verdict
+    planned_seconds: float = 0.0
     faults: list[FaultRun] = field(default_factory=list)
     lags: list[Lag] = field(default_factory=list)
     written: dict[int, int] = field(default_factory=dict)

@@ -156,6 +156,7 @@ def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> Fau
         load=plan.load,
         bound_seconds=BOUND_SECONDS,
         verdict=verdict,
+        planned_seconds=plan.seconds,
         faults=scene.faults,
         lags=lags(evidence),
         written=dict(Counter(int(write.begun_at) for write in evidence.writes)),
@@ -215,7 +216,17 @@ class _Deck:
 def _inject(scene: Scene, faults: Sequence[Fault]) -> None:
     """Inject faults at once, and wait until all works again."""
     alone = len(faults) == 1
-    runs = [FaultRun(fault.name, fault.group, alone, time.monotonic(), 0.0) for fault in faults]
+    runs = [
+        FaultRun(
+            fault.name,
+            fault.group,
+            alone,
+            time.monotonic(),
+            0.0,
+            target_seconds=fault.target_seconds,
+        )
+        for fault in faults
+    ]
     injections = [
         threading.Thread(
             target=_inject_one,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from math import inf
 from pathlib import Path
@@ -313,8 +314,36 @@ def test_a_finding_at_no_known_moment_is_shown_at_the_end() -> None:
 
 
 def test_the_command_runs_the_same_again() -> None:
-    assert wording.command_again(report_of(seconds=3600.0)) == "make faults MINUTES=60 SEED=7"
-    assert wording.command_again(report_of(seconds=90.0)) == "make faults MINUTES=1.5 SEED=7"
+    command = "make faults ONLY=run MINUTES={} SEED=7"
+    assert wording.command_again(report_of(seconds=3600.0)) == command.format("60")
+    assert wording.command_again(report_of(seconds=90.0)) == command.format("1.5")
+    longer = report_of(seconds=3625.0, planned_seconds=3600.0)
+    assert wording.command_again(longer) == command.format("60")
+
+
+def test_a_parts_target_is_met_when_nearly_all_its_recoveries_were_quick_enough() -> None:
+    faults = [
+        replace(fault(name, number, recovery, alone=alone), target_seconds=3.0)
+        for number, (name, recovery, alone) in enumerate(
+            [
+                ("relay: kill -9", 2.0, True),
+                ("crash relay.before_append", 2.9, True),
+                ("relay: kill -9", 20.0, False),
+                ("formatter: kill -9", 3.1, True),
+                ("site worker: kill -9", None, True),
+            ]
+        )
+    ]
+    report = report_of(*faults, fault("Redis: FLUSHALL", 20, 50.0))
+    found = {target.part: target for target in tally.targets_of(report)}
+    assert {part: target.is_met for part, target in found.items()} == {
+        "relay": True,
+        "formatter": False,
+        "site worker": False,
+    }
+    assert found["relay"].recovery.count == 2
+    assert "| relay | 3 s | 2 | 2.00 s | 2.90 s | 2.90 s | met |" in table_as_markdown(report)
+    assert '<td class="wrong">never</td>' in page_of(report)
 
 
 def test_the_pointer_reads_every_slice() -> None:

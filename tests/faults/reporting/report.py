@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def page_of(report: FaultReport) -> str:
             (finding, attribution.fault_at(finding.at))
             for finding in findings[:FINDINGS_ON_THE_PAGE]
         ],
+        targets=[wording.target_cells(target) for target in tally.targets_of(report)],
+        target_columns=wording.TARGET_COLUMNS,
         notes=[fault for fault in report.faults if fault.note],
     )
 
@@ -82,11 +85,11 @@ def table_as_markdown(report: FaultReport) -> str:
         *(f"- {_plain(line)}" for line in told),
         f"- to run it again: `{wording.command_again(report)}`",
         "",
-        _line(wording.COLUMNS),
-        _line(("---", *("---:" for _ in wording.COLUMNS[1:]))),
-        *(_line([_plain(cell) for cell in cells]) for cells in shown),
+        *_table(wording.COLUMNS, shown),
         _line(total),
     ]
+    if targets := [wording.target_cells(target) for target in tally.targets_of(report)]:
+        lines += ["", *_table(wording.TARGET_COLUMNS, targets)]
     return "\n".join(lines) + "\n"
 
 
@@ -117,5 +120,10 @@ def _plain(text: str) -> str:
     return text
 
 
-def _line(texts: tuple[str, ...] | list[str]) -> str:
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    rule = _line(("---", *("---:" for _ in columns[1:])))
+    return [_line(columns), rule, *(_line([_plain(cell) for cell in cells]) for cells in rows)]
+
+
+def _line(texts: Sequence[str]) -> str:
     return f"| {' | '.join(texts)} |"

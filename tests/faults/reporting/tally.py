@@ -111,6 +111,40 @@ def total_of(rows: Iterable[Row]) -> Row:
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How soon one part's work goes on after its faults, beside what it is to be.
+
+    Attributes:
+        part: as the faults' names have it: `formatter`, `gateway`.
+        seconds: what the 99th percentile is to be below.
+    """
+
+    part: str
+    seconds: float
+    recovery: Percentiles
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it is."""
+        return self.recovery.p99 <= self.seconds
+
+
+def targets_of(report: FaultReport) -> list[Target]:
+    """Return each part for whose recovery there is a target, by name."""
+    found: dict[tuple[str, float], list[float]] = {}
+    for fault in report.faults:
+        if fault.alone and fault.target_seconds is not None:
+            part = fault.name.removeprefix("crash ").split(":")[0].split(".")[0].lower()
+            seconds = fault.recovery_seconds
+            recoveries = found.setdefault((part, fault.target_seconds), [])
+            recoveries.append(inf if seconds is None else seconds)
+    return [
+        Target(part, seconds, Percentiles.of(recoveries))
+        for (part, seconds), recoveries in sorted(found.items())
+    ]
+
+
 def group_place(group: str) -> int:
     """Return where a group stands among the others."""
     return GROUPS.index(group) if group in GROUPS else len(GROUPS)

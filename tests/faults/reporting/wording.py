@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import ceil, inf
 
 from tests.faults.evidence import Kind
-from tests.faults.reporting.tally import COUNTED, Row
+from tests.faults.reporting.tally import COUNTED, Row, Target
 from tests.faults.result import FaultReport
 
 COLUMNS = (
@@ -19,6 +19,7 @@ COLUMNS = (
     "recovery p50",
     "recovery p99",
 )
+TARGET_COLUMNS = ("part", "target p99", "faults alone", "p50", "p99", "longest", "target")
 NONE = "–"
 RULE_OF_THREE = 3
 SMALL_SHARE = 100_000
@@ -99,7 +100,20 @@ def share(trials: int) -> str:
 
 def command_again(report: FaultReport) -> str:
     """Return what runs the same again."""
-    return f"make faults MINUTES={round(report.seconds / 60, 1):g} SEED={report.seed}"
+    minutes = (report.planned_seconds or report.seconds) / 60
+    return f"make faults ONLY=run MINUTES={round(minutes, 1):g} SEED={report.seed}"
+
+
+def target_cells(target: Target) -> list[str]:
+    """Return the cells of a part's recoveries, as `TARGET_COLUMNS` names them."""
+    return [
+        target.part,
+        f"{target.seconds:g} s",
+        number(target.recovery.count),
+        *(seconds(value) for value in (target.recovery.p50, target.recovery.p99)),
+        seconds(target.recovery.max),
+        "met" if target.is_met else "MISSED",
+    ]
 
 
 def cells(row: Row) -> list[str]:
