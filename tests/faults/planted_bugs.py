@@ -242,7 +242,7 @@ PLANTED_BUGS = (
         "the end of a history is left out",
         (
             _lua(
-                "subscribe",
+                "head",
                 "    for i = 1, #entries do\n        local entry = entries[i]\n        -- Other",
                 "    for i = 1, #entries - 1 do\n        local entry = entries[i]\n"
                 "        -- Other",
@@ -255,7 +255,7 @@ PLANTED_BUGS = (
         "one resume in five is answered with a reset",
         (
             _lua(
-                "subscribe",
+                "head",
                 "    if found.reset then\n        if found.reset ==",
                 '    found.reset = found.reset or (random() < 0.2 and "history")\n'
                 "    if found.reset then\n        if found.reset ==",
@@ -281,7 +281,7 @@ PLANTED_BUGS = (
         "a frame of history differs from the live one in a byte",
         (
             _lua(
-                "subscribe",
+                "head",
                 'frames.with_id(epoch .. "." .. entry.id, entry.frame)',
                 'frames.with_id(epoch .. "." .. entry.id, (entry.frame:gsub("}\\n", "} \\n", 1)))',
             ),

@@ -47,7 +47,7 @@ def test_a_frame_that_is_stolen_is_lost(tmp_path: Path) -> None:
 
 def test_a_frame_that_is_sent_again_came_twice(tmp_path: Path) -> None:
     old = "        parts[#parts + 1] = entry.block\n"
-    found = gateway_with(tmp_path, "subscribe.lua", old, old + old).exactness
+    found = gateway_with(tmp_path, "head.lua", old, old + old).exactness
     assert (found.lost, found.out_of_order) == (0, 0)
     assert found.twice > 0
     assert not found.is_exact
@@ -56,7 +56,7 @@ def test_a_frame_that_is_sent_again_came_twice(tmp_path: Path) -> None:
 def test_a_history_that_is_read_backwards_is_out_of_order(tmp_path: Path) -> None:
     old = "        local entry = entries[i]\n        -- Other"
     new = "        local entry = entries[#entries + 1 - i]\n        -- Other"
-    found = gateway_with(tmp_path, "subscribe.lua", old, new).exactness
+    found = gateway_with(tmp_path, "head.lua", old, new).exactness
     assert found.out_of_order > 0
     assert not found.is_exact
 
@@ -67,7 +67,7 @@ def test_a_reset_for_nothing_is_counted_by_its_reason(tmp_path: Path) -> None:
         "    if ngx.shared.pushgate_state:add('reset', true) then found.reset = 'history' end\n"
         + old
     )
-    found = gateway_with(tmp_path, "subscribe.lua", old, new).exactness
+    found = gateway_with(tmp_path, "head.lua", old, new).exactness
     assert found.resets.keys() == {"history"}
     assert found.lost > 0
     assert not found.is_exact

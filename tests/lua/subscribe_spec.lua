@@ -63,7 +63,7 @@ describe("a subscriber of two channels that comes in", function()
         for name, stand_in in pairs(stand_ins) do
             package.loaded[name] = stand_in
         end
-        for _, name in ipairs({ "audit", "counters", "deliveries", "subscribe" }) do
+        for _, name in ipairs({ "audit", "counters", "deliveries", "head", "subscribe" }) do
             package.loaded["pushgate." .. name] = nil
         end
         subscribe = require("pushgate.subscribe")
