@@ -15,6 +15,11 @@ def _kill(ground: Ground, random: Random) -> None:
         ground.system.restart_database()
 
 
+def _end(ground: Ground, random: Random) -> None:
+    with ground.database_lock:
+        ground.system.restart_database(cleanly=True)
+
+
 def _kill_backend(ground: Ground, random: Random) -> None:
     """PostgreSQL then ends all other backends as well, and recovers."""
     with ground.database_lock:
@@ -32,5 +37,6 @@ def _kill_backend(ground: Ground, random: Random) -> None:
 
 FAULTS = (
     Fault("database: kill -9", PROCESSES, _kill, weight=0.7),
+    Fault("database: clean restart", PROCESSES, _end, weight=0.7),
     Fault("database: a backend killed", PROCESSES, _kill_backend, weight=0.7),
 )

@@ -157,11 +157,14 @@ class System:
         with psycopg.connect(self.postgres.url(), connect_timeout=5) as connection:
             yield connection
 
-    def restart_database(self) -> None:
-        """Kill PostgreSQL, unless it has ended, and start it again on its data."""
+    def restart_database(self, *, cleanly: bool = False) -> None:
+        """End PostgreSQL, by SIGKILL unless cleanly, and start it again on its data."""
 
         def restart() -> None:
-            self.postgres.kill()
+            if cleanly:
+                self.postgres.stop()
+            else:
+                self.postgres.kill()
             self.postgres.start()
 
         # A child dies with the thread that started it, so not in the caller's.
