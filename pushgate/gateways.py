@@ -59,7 +59,14 @@ class GatewayAddress:
             host, port = named.hostname, named.port
         except ValueError:
             host, port = None, None
-        if host is None or named.scheme != "http" or named.path not in ("", "/"):
+        if (
+            host is None
+            or named.scheme != "http"
+            or named.path not in ("", "/")
+            or named.query
+            or named.username is not None
+            or port == 0
+        ):
             raise InvalidSetting(
                 f"gateway {text!r}: use unix:/path/of/private.sock or http://host:port"
             )
@@ -79,7 +86,7 @@ class GatewayAddress:
             connection.request("GET", "/ledger", headers=headers)
             answer = connection.getresponse()
             status, body = answer.status, answer.read(MOST_BYTES)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             reason = str(error) or type(error).__name__
             raise GatewayAway(f"gateway {self.text} does not answer: {reason}") from None
         finally:

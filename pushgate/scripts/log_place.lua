@@ -3,7 +3,7 @@
 -- Returns {epoch or "", how many}; -1 when that cannot be told: more lie behind it, or the log ends
 -- before it, or has been cut off up to there.
 local epoch = redis.call("GET", KEYS[1]) or ""
-if redis.call("EXISTS", KEYS[2]) == 0 then
+if redis.call("TYPE", KEYS[2]).ok ~= "stream" then
     return { epoch, -1 }
 end
 local facts = {}

@@ -12,6 +12,7 @@ import pytest
 
 from pushgate.auditing import behind
 from pushgate.books import Books, BooksReader, LogFacts, LogPlace
+from pushgate.errors import InvalidSetting
 from pushgate.gateways import GatewayAddress, GatewayAway, GatewayBooks
 from pushgate.ledger import Ledger
 
@@ -148,3 +149,17 @@ def test_an_answer_that_is_no_books_is_one_sentence(
 def test_nobody_at_a_socket_is_one_sentence() -> None:
     with pytest.raises(GatewayAway, match="gateway unix:/no/such does not answer: .*No such file"):
         GatewayAddress.parse("unix:/no/such").ask()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://host:0", "http://host:80/?a", "http://me:word@host:80", "https://host", "host:80", ""],
+)
+def test_an_address_that_is_none_is_one_sentence(address: str) -> None:
+    with pytest.raises(InvalidSetting, match="use unix:/path/of/private.sock or http://host:port"):
+        GatewayAddress.parse(address)
+
+
+def test_a_host_that_no_name_can_be_does_not_answer() -> None:
+    with pytest.raises(GatewayAway, match="does not answer"):
+        GatewayAddress.parse("http://a..b:80").ask()

@@ -146,7 +146,7 @@ class LiveConnection {
       () => this.#receipts.shown(receipt),
       (error) => {
         this.#receipts.failed(receipt);
-        throw error; // As unhandled as without us.
+        throw error; // Rather told twice, where the page handles it, than swallowed.
       },
     );
   }
