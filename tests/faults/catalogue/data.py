@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import redis
 
 from stack.process import wait_until
-from tests.faults.catalogue.fault import DATA, Fault, Ground
+from tests.faults.catalogue.fault import DATA, Fault, Ground, NoEffect
 
 
 def _flush(ground: Ground, random: Random) -> None:
     try:
         ground.system.redis().flushall()
     except redis.RedisError as error:
-        ground.notes["Redis: FLUSHALL"] = f"not answered: {error}"
+        raise NoEffect(f"not answered: {error}") from None
 
 
 def _files(ground: Ground) -> list[Path]:
     return sorted((ground.system.places.state / "redis" / "appendonlydir").glob("*.aof"))
 
 
-def _while_down(ground: Ground) -> None:
-    """Stop Redis for good and return when it is down; the supervisor starts another at once.
+@contextmanager
+def _while_down(ground: Ground) -> Iterator[None]:
+    """Give the time between two lives of Redis, whose files can be changed then.
 
-    It is stopped with SIGSTOP first and its file changed before it is killed, so that its
-    successor reads the changed file.
+    It is stopped first and killed afterwards, for its supervisor starts another one at once.
     """
     pid = ground.system.pid("redis")
-    ground.send(pid, signal.SIGSTOP)
     status = Path(f"/proc/{pid}/stat")
 
     def is_stopped() -> bool:
@@ -40,28 +41,29 @@ def _while_down(ground: Ground) -> None:
         except FileNotFoundError:
             return True
 
-    wait_until(is_stopped, 5, "Redis has stopped")
+    ground.send(pid, signal.SIGSTOP)
+    try:
+        wait_until(is_stopped, 5, "Redis has stopped")
+        yield
+    finally:
+        ground.send(pid, signal.SIGKILL)
 
 
 def _empty(ground: Ground, random: Random) -> None:
     """All its files are gone when it starts again."""
-    pid = ground.system.pid("redis")
-    _while_down(ground)
-    folder = ground.system.places.state / "redis" / "appendonlydir"
-    for file in folder.glob("*"):
-        file.unlink(missing_ok=True)
-    ground.send(pid, signal.SIGKILL)
+    with _while_down(ground):
+        for file in (ground.system.places.state / "redis" / "appendonlydir").glob("*"):
+            file.unlink(missing_ok=True)
 
 
 def _cut_tail(ground: Ground, random: Random) -> None:
     """The last bytes of its append-only file never reached the disk."""
-    pid = ground.system.pid("redis")
-    _while_down(ground)
-    increments = [file for file in _files(ground) if ".incr." in file.name]
-    if increments:
+    with _while_down(ground):
+        increments = [file for file in _files(ground) if ".incr." in file.name]
+        if not increments:
+            raise NoEffect("it has no file that grows just now")
         size = increments[-1].stat().st_size
         os.truncate(increments[-1], max(0, size - random.randint(1, 60_000)))
-    ground.send(pid, signal.SIGKILL)
 
 
 FAULTS = (

@@ -7,7 +7,7 @@ from random import Random
 
 import psycopg
 
-from tests.faults.catalogue.fault import PROCESSES, Fault, Ground
+from tests.faults.catalogue.fault import PROCESSES, Fault, Ground, NoEffect
 
 
 def _kill(ground: Ground, random: Random) -> None:
@@ -29,10 +29,11 @@ def _kill_backend(ground: Ground, random: Random) -> None:
                     "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' "
                     "AND pid <> pg_backend_pid()"
                 ).fetchall()
-        except psycopg.Error:
-            return
-        if rows:
-            ground.send(random.choice(rows)[0], signal.SIGKILL)
+        except psycopg.Error as error:
+            raise NoEffect(f"the database does not say who its backends are: {error}") from None
+        if not rows:
+            raise NoEffect("nobody is connected")
+        ground.send(random.choice(rows)[0], signal.SIGKILL)
 
 
 FAULTS = (

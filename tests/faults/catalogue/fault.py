@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
@@ -15,6 +14,10 @@ from tests.faults.stage.system import System
 
 PROCESSES, CRASH_POINTS, LINKS = "processes", "crash points", "links"
 DATA, DISK, CLOCK, CLIENTS = "data", "disk", "clock", "clients"
+
+
+class NoEffect(Exception):
+    """It could not be done, or nothing came of it: this is no run of the fault."""
 
 
 @dataclass(slots=True)
@@ -44,9 +47,19 @@ class Ground:
         self.over.wait(seconds)
 
     def send(self, pid: int, number: signal.Signals) -> None:
-        """Send a signal to a process that may be gone."""
-        with suppress(ProcessLookupError):
+        """Send a signal to a process.
+
+        Raises:
+            NoEffect: it is gone.
+        """
+        try:
             os.kill(pid, number)
+        except ProcessLookupError:
+            raise NoEffect(f"process {pid} was gone already") from None
+
+
+Thaw = Callable[[], None]
+"""Ends a fault that lasts until everything works in spite of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +67,9 @@ class Fault:
     """One thing that can happen.
 
     Attributes:
+        name: `<what it befalls>: <what happens>`; two of one run never befall the same.
         inject: makes it happen and returns when it is over; what is to recover by itself then
-            does.
+            does. One that returns a `Thaw` lasts: all must recover while it does. Raises NoEffect.
         bound_seconds: by then all must work again; what takes longer is a finding.
         target_seconds: what the 99th percentile of its recoveries is to be below; None where
             nothing was promised.
@@ -65,8 +79,13 @@ class Fault:
 
     name: str
     group: str
-    inject: Callable[[Ground, Random], None]
+    inject: Callable[[Ground, Random], Thaw | None]
     bound_seconds: float = 30.0
     target_seconds: float | None = None
     weight: float = 1.0
     loses_data: bool = False
+
+    @property
+    def befalls(self) -> str:
+        """What it befalls."""
+        return self.name.partition(":")[0].lower()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 
-from tests.faults.catalogue.fault import PROCESSES, Fault, Ground
+from tests.faults.catalogue.fault import PROCESSES, Fault, Ground, NoEffect, Thaw
 
 TARGET_SECONDS = {
     "redis": 10.0,
@@ -16,54 +17,106 @@ TARGET_SECONDS = {
     "site": 10.0,
 }
 
+Inject = Callable[[Ground, Random], Thaw | None]
+
 _PAST_THE_LEASES = (3.5, 6.0)
 
 
-def _kill(part: str) -> Callable[[Ground, Random], None]:
+def _pid(ground: Ground, part: str) -> int:
+    """The process that does the part's work: of two relays the one that leads."""
+    if part != "relay":
+        return ground.system.pid(part)
+    leader = ground.system.relay_leader()
+    if leader is None:
+        raise NoEffect("no relay leads")
+    return leader
+
+
+def _stop_all(ground: Ground, pids: Sequence[int]) -> None:
+    for pid in pids:
+        ground.send(pid, signal.SIGSTOP)
+
+
+def _go_on(ground: Ground, pids: Sequence[int]) -> None:
+    for pid in pids:
+        # Another fault may have killed it.
+        with suppress(NoEffect):
+            ground.send(pid, signal.SIGCONT)
+
+
+def _kill(part: str) -> Inject:
     def inject(ground: Ground, random: Random) -> None:
-        ground.send(ground.system.pid(part), signal.SIGKILL)
+        pid = _pid(ground, part)
+        if part == "formatter":
+            # Its workers do the work; they would end in good order when their parent dies.
+            ground.send(pid, signal.SIGSTOP)
+            for worker in ground.system.children(part):
+                ground.send(worker, signal.SIGKILL)
+        ground.send(pid, signal.SIGKILL)
 
     return inject
 
 
-def _end(part: str) -> Callable[[Ground, Random], None]:
+def _end(part: str) -> Inject:
     def inject(ground: Ground, random: Random) -> None:
-        ground.send(ground.system.pid(part), signal.SIGTERM)
+        ground.send(_pid(ground, part), signal.SIGTERM)
 
     return inject
 
 
-def _stop(part: str, least: float, most: float) -> Callable[[Ground, Random], None]:
+def _stop(part: str, least: float, most: float) -> Inject:
     """The process sleeps, and its workers with it."""
 
     def inject(ground: Ground, random: Random) -> None:
-        pids = [ground.system.pid(part), *ground.system.children(part)]
-        for pid in pids:
-            ground.send(pid, signal.SIGSTOP)
-        ground.wait(random.uniform(least, most))
-        for pid in pids:
-            ground.send(pid, signal.SIGCONT)
+        pids = [_pid(ground, part), *ground.system.children(part)]
+        try:
+            _stop_all(ground, pids)
+            ground.wait(random.uniform(least, most))
+        finally:
+            _go_on(ground, pids)
 
     return inject
 
 
-def _kill_worker(part: str) -> Callable[[Ground, Random], None]:
+def _worker(ground: Ground, part: str, random: Random) -> int:
+    workers = ground.system.children(part)
+    if not workers:
+        raise NoEffect(f"{part} has no worker just now")
+    return random.choice(workers)
+
+
+def _kill_worker(part: str) -> Inject:
     def inject(ground: Ground, random: Random) -> None:
-        if workers := ground.system.children(part):
-            ground.send(random.choice(workers), signal.SIGKILL)
+        ground.send(_worker(ground, part, random), signal.SIGKILL)
 
     return inject
 
 
-def _stop_worker(part: str) -> Callable[[Ground, Random], None]:
+def _stop_worker(part: str) -> Inject:
     def inject(ground: Ground, random: Random) -> None:
-        if workers := ground.system.children(part):
-            worker = random.choice(workers)
+        worker = _worker(ground, part, random)
+        try:
             ground.send(worker, signal.SIGSTOP)
             ground.wait(random.uniform(*_PAST_THE_LEASES))
-            ground.send(worker, signal.SIGCONT)
+        finally:
+            _go_on(ground, [worker])
 
     return inject
+
+
+def _freeze_relay(ground: Ground, random: Random) -> Thaw:
+    """The one that leads sleeps until the one that stands by has done its work."""
+    return _frozen(ground, _pid(ground, "relay"))
+
+
+def _freeze_formatter_worker(ground: Ground, random: Random) -> Thaw:
+    """One of two sleeps until the other has done its work."""
+    return _frozen(ground, _worker(ground, "formatter", random))
+
+
+def _frozen(ground: Ground, pid: int) -> Thaw:
+    ground.send(pid, signal.SIGSTOP)
+    return lambda: _go_on(ground, [pid])
 
 
 def _reload(ground: Ground, random: Random) -> None:
@@ -98,6 +151,15 @@ FAULTS = (
     *_faults_of("formatter"),
     *_faults_of("relay"),
     *_faults_of("site"),
+    Fault("relay: frozen, the other leads", PROCESSES, _freeze_relay, target_seconds=3.0),
+    Fault(
+        "formatter worker: frozen, the other goes on",
+        PROCESSES,
+        _freeze_formatter_worker,
+        target_seconds=6.0,
+    ),
+    Fault("formatter worker: kill -9", PROCESSES, _kill_worker("formatter"), target_seconds=6.0),
+    Fault("formatter worker: stopped past its leases", PROCESSES, _stop_worker("formatter")),
     Fault(
         "gateway worker: kill -9",
         PROCESSES,
@@ -106,13 +168,6 @@ FAULTS = (
         weight=2,
     ),
     Fault("gateway worker: stopped past the lease", PROCESSES, _stop_worker("gateway")),
-    Fault(
-        "formatter worker: kill -9",
-        PROCESSES,
-        _kill_worker("formatter"),
-        target_seconds=6.0,
-    ),
-    Fault("formatter worker: stopped past its leases", PROCESSES, _stop_worker("formatter")),
     Fault("gateway: reload", PROCESSES, _reload, weight=2),
     Fault("gateway: reload, and a worker killed", PROCESSES, _reload_and_kill_worker),
     Fault("site worker: kill -9", PROCESSES, _kill_worker("site"), target_seconds=10.0),

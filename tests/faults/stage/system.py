@@ -22,6 +22,7 @@ import psycopg
 import redis
 
 from pushgate import Keys
+from pushgate.leases import RELAY
 from stack.gateway import Answer
 from stack.health import UnixConnection
 from stack.postgres_server import KEEPS_COMMITS, PostgresServer
@@ -36,7 +37,7 @@ from tests.faults.stage.parts import FAULTS_ENVIRONMENT
 
 START_SECONDS = 120
 _DATABASE_SECONDS = 60
-STOP_SECONDS = 60
+STOP_SECONDS = 100
 RETENTION_SECONDS = 90
 """How long the relay keeps rows that it moved: what is sent again when Redis lost everything."""
 
@@ -177,6 +178,15 @@ class System:
             FileNotFoundError: it was not started yet.
         """
         return int((self.places.state / f"{part}.pid").read_text(encoding="ascii"))
+
+    def relay_leader(self) -> int | None:
+        """Return the process id of the relay that holds the lease; None when none does."""
+        with suppress(redis.RedisError):
+            held = self.redis().get(self.keys.lease(RELAY))
+            if isinstance(held, bytes):
+                # <token>:<host>:<pid>:<hexadecimal digits>
+                return int(held.decode().split(":")[-2])
+        return None
 
     def children(self, part: str) -> list[int]:
         """Return the process ids of a part's workers."""
