@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from stack.output import say
 from tests.faults.catalogue import BY_NAME
 from tests.faults.evidence import Kind
+from tests.faults.plan import Plan
 from tests.faults.planted_bugs import PLANTED_BUGS, PlantedBug
-from tests.faults.run import Plan, run
+from tests.faults.run import run
 from tests.faults.stage.system import System
 
 _READERS = 60
@@ -70,6 +71,23 @@ def hunt_all(
         hunts.append(hunt(bug, seed))
         tell(f"{number}/{len(bugs)} {_words(hunts[-1])}")
     return hunts
+
+
+def controls(
+    seed: int, bugs: Sequence[PlantedBug] = PLANTED_BUGS, tell: Callable[[str], None] = say
+) -> bool:
+    """Do to a build without a bug what is done to those with one; return whether all was clean.
+
+    What were found there too would be found by no merit of the checker.
+    """
+    scripts = list(dict.fromkeys(bug.faults for bug in bugs))
+    are_clean = True
+    for number, faults in enumerate(scripts, start=1):
+        control = hunt(PlantedBug("none", (), tuple(Kind), faults), seed)
+        done = ", ".join(dict.fromkeys(faults)) or "load alone"
+        are_clean = are_clean and not control.is_found
+        tell(f"without a bug {number}/{len(scripts)}, {done}: {control.example or 'clean'}")
+    return are_clean
 
 
 def table_of(hunts: Sequence[Hunt]) -> str:

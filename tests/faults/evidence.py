@@ -28,6 +28,7 @@ class Write:
             not at all.
         begun_at: before the request was sent.
         doomed: the site must refuse it, after it had begun to write: nothing of it may be seen.
+        many: how many comments a bulk write is to create; 0 for any other.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Write:
     doomed: bool = False
     answered_at: float = inf
     answer: Answer = Answer.NONE
+    many: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,7 @@ class Verdict:
     Attributes:
         deliveries: frames that readers got, all of them looked at.
         due: frames that had to come, over all readers.
+        again: deliveries of rows that the reader had had before a reset: sent again after a loss.
         resets: resets that were justified.
         ambiguous: writes that were never answered.
         unlisted: how many more of a kind there were than `findings` has room for.
@@ -205,6 +208,7 @@ class Verdict:
 
     deliveries: int = 0
     due: int = 0
+    again: int = 0
     resets: int = 0
     ambiguous: int = 0
     findings: list[Finding] = field(default_factory=list)

@@ -18,6 +18,7 @@ from itertools import count
 
 from loadtest.record import Answer, number_in, text_with
 from loadtest.site import CallRefused, CallUnanswered, Site
+from stack.errors import StackError
 from tests.faults.evidence import Write
 
 CREATED, UPDATED, DELETED = "comment.created", "comment.updated", "comment.deleted"
@@ -107,6 +108,7 @@ class Writer(threading.Thread):
     def _create_many(self, thread: int) -> int:
         write, text = self._begin(thread, CREATED)
         texts = [text] * self._random.randint(2, _LARGEST_BULK)
+        write.many = len(texts)
 
         def call() -> None:
             write.comments = tuple(self._site.add_comments(thread, self.name, texts))
@@ -210,6 +212,12 @@ class Load:
             writer.stop()
         for writer in self.writers:
             writer.join(3 * TIMEOUT_SECONDS)
+
+    def check(self) -> None:
+        """Raise StackError when a writer has died: then there was less load than was asked for."""
+        dead = [writer.name for writer in self.writers if not writer.is_alive()]
+        if dead:
+            raise StackError(f"{', '.join(dead)} died; what it was stands above")
 
     def writes(self) -> list[Write]:
         """Return all writes until now."""

@@ -20,6 +20,8 @@ class FaultRun:
         recovered_at: when comments written after `ended_at` had gone all the way to all watching
             pages; None when they did not within the bound.
         note: what happened, if anything remarkable did.
+        injection: which it was of the run's injections; those of a mixture are one.
+        took_effect: False when it could not be done, or nothing came of it: it counts nowhere.
         target_seconds: what the 99th percentile of such recoveries is to be below; None for none.
     """
 
@@ -31,6 +33,8 @@ class FaultRun:
     recovered_at: float | None = None
     note: str = ""
     target_seconds: float | None = None
+    injection: int = 0
+    took_effect: bool = True
 
     @property
     def recovery_seconds(self) -> float | None:

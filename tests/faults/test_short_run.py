@@ -4,9 +4,10 @@ of `make faults ONLY=run`, with a fixed seed."""
 import pytest
 
 from tests.faults.bugs import hunt
+from tests.faults.plan import Plan
 from tests.faults.planted_bugs import PLANTED_BUGS
 from tests.faults.reporting.report import summary_lines
-from tests.faults.run import Plan, run
+from tests.faults.run import run
 from tests.faults.stage.system import System
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]

@@ -19,6 +19,9 @@ _EVERY_SECONDS = 0.05
 _CANARY = "faults:canary"
 _MOST_ENTRIES = 5_000
 
+_SEEN_LATE_SECONDS = 2.0
+"""An epoch may have been seen to change before the canary has an answer again."""
+
 BETWEEN_SECONDS = 15.0
 """So long after Redis was seen to have lost something an epoch may still begin for it: those who
 notice first may be stopped, or cut off, themselves."""
@@ -87,8 +90,14 @@ class Watch(threading.Thread):
                 self.log.setdefault((channel, epoch), []).append((int(ms), int(seq), now))
 
     def epochs(self) -> list[EpochMove]:
-        """Return every change of the epoch that was seen, and whether there was reason for it."""
-        return [
-            EpochMove(at, old, new, any(-2 < at - loss < BETWEEN_SECONDS for loss in self.losses))
-            for at, old, new in self._moves
-        ]
+        """Return every change of the epoch that was seen, and whether there was reason for it.
+
+        A loss is reason for one change: what was noted of it up to then excuses no other.
+        """
+        moves, losses = [], sorted(self.losses)
+        for at, old, new in self._moves:
+            until = at + _SEEN_LATE_SECONDS
+            recent = any(at - BETWEEN_SECONDS < loss < until for loss in losses)
+            losses = [loss for loss in losses if loss >= until]
+            moves.append(EpochMove(at, old, new, recent))
+        return moves

@@ -149,3 +149,13 @@ def test_a_change_without_an_event_is_untold(story, reader):
 def test_threads_that_are_none_of_the_run_s_are_left_alone(story, reader):
     story.evidence.stored[1] = (1, "The demo thread")
     assert_clean(story)
+
+
+def test_an_unanswered_bulk_write_of_which_a_part_was_committed_is_untold(story, reader):
+    events = story.write(many=3, answer=Answer.NONE)
+    story.evidence.writes[-1].comments = ()
+    story.evidence.writes[-1].many = 3
+    story.evidence.committed.remove(events[1])
+    del story.evidence.stored[events[1].data["id"]]
+    story.deliver(reader, [events[0], events[2]])
+    assert_found(story, Kind.UNTOLD)

@@ -204,7 +204,7 @@ def test_what_was_seen_has_no_bound() -> None:
     report = report_of(*(fault("a", place) for place in range(300)), verdict=verdict)
     assert wording.bound_sentence(report) == (
         "Lost, out of order or false resets: not once, so with 95 % confidence (3/N) the chance "
-        "is below 1.00 % at the next fault and below 0.01 % at the next delivery."
+        "is below 1.00 % at the next injection and below 0.01 % at the next delivery."
     )
 
 
@@ -352,3 +352,13 @@ def test_the_pointer_reads_every_slice() -> None:
     readings = json.loads(text)
     lengths = {len(panel) for panel in [*readings["panels"], readings["faults"]]}
     assert len(lengths) == 1 and lengths.pop() <= plots.SLICES
+
+
+def test_a_fault_of_which_nothing_came_counts_nowhere_and_a_mixture_once() -> None:
+    runs = [fault("a", 1), fault("b", 10, alone=False), fault("c", 10, alone=False)]
+    runs = [replace(run, injection=number) for run, number in zip(runs, (1, 2, 2), strict=True)]
+    in_vain = replace(fault("d", 20), injection=3, took_effect=False)
+    report = report_of(*runs, in_vain)
+    assert tally.injections_of(report) == 2
+    assert "d" not in {row.name for row in tally.rows_of(report)}
+    assert "of 1 further fault nothing came" in table_as_markdown(report)

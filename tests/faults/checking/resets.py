@@ -114,14 +114,14 @@ class Resets:
 
     def _log_lost(self, old: str, new: str) -> bool:
         """Return whether one of the moves between two epochs was justified."""
-        epoch, passed = new, set[str]()
+        epoch, passed, lost = new, set[str](), False
         while epoch != old and epoch not in passed and epoch in self._move_to:
             passed.add(epoch)
             move = self._move_to[epoch]
-            if move.justified:
-                return True
+            lost = lost or move.justified
             epoch = move.old
-        return False
+        # Who never had a position may come from anywhere.
+        return lost and epoch in (old, old or epoch)
 
     def _logged(self, channel: str, before: Cursor, epoch: str, at: float) -> int:
         """Return how many frames of a channel lay behind a position at a moment of an epoch; after

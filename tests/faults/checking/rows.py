@@ -63,6 +63,8 @@ class Rows:
             return f"the outbox tells of comments {repeated[:5]} more than once"
         if asked and (others := set(had) - asked):
             return f"the outbox tells of comments {sorted(others)[:5]}, which it did not name"
+        if write.answer is Answer.NONE and had and len(had) < write.many:
+            return f"the outbox has {len(had)} of {write.many} comments"
         lacking = asked - set(had)
         if write.answer is Answer.ACCEPTED:
             if lacking or not had:

@@ -50,6 +50,7 @@ class SeenFrames:
 
     Attributes:
         frames: in that order.
+        rows: of the event of each one; -1 of a stranger.
         places: channel -> frame -> place of its event in the channel's order.
         ranks: where each frame's id stands among all ids, the epochs in the order they followed
             each other; 0 without an id.
@@ -60,6 +61,7 @@ class SeenFrames:
         self._truth = truth
         self.frames = [_read(block, truth) for block in evidence.frames]
         self.begun = [truth.begun_at(frame.event) if frame.event else -inf for frame in self.frames]
+        self.rows = [frame.event.row if frame.event else -1 for frame in self.frames]
         self.places = self._places()
         self.ranks = self._ranks(evidence)
         self._orders: dict[tuple[str, str], tuple[list[int], list[tuple[int, int]]]] = {}

@@ -81,6 +81,8 @@ class Streams:
         """Find what one reader lacks, got twice, out of order, or from elsewhere."""
         self._told = set()
         self._verdict.deliveries += len(reader.frames)
+        rows = map(self._frames.rows.__getitem__, reader.frames)
+        self._verdict.again += len(reader.frames) - len(set(rows))
         for period in periods_of(reader):
             for channel in reader.channels:
                 self._check_run(reader, period, channel)
@@ -167,6 +169,7 @@ class Streams:
     def _explain_ids(self, reader: ReaderHistory) -> None:
         last: dict[str, Cursor] = {}
         seen: set[int] = set()
+        highest = 0
         for position, index in enumerate(reader.frames):
             cursor = self._frames.frames[index].cursor
             if cursor is None or position in self._told:
@@ -176,6 +179,9 @@ class Streams:
                 self._tell(Kind.TWICE, reader, position, "a second time")
             elif before and cursor <= before:
                 self._tell(Kind.OUT_OF_ORDER, reader, position, f"after {before}")
+            elif self._frames.ranks[index] < highest:
+                self._tell(Kind.OUT_OF_ORDER, reader, position, "of an epoch that had ended")
+            highest = max(highest, self._frames.ranks[index])
             last[cursor.epoch] = cursor
             seen.add(index)
 

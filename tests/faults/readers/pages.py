@@ -69,8 +69,8 @@ class WatchingPage(threading.Thread):
         return self._is_listed and self._is_live
 
     def arrived_at(self, number: int) -> float | None:
-        """Return when a write's text came to this page (monotonic clock), by a frame or in the
-        list; None when it has not come yet. Any thread may ask.
+        """Return when a write's frame came to this page (monotonic clock); None when it has not
+        come yet. That the list has it says nothing of the way of its event. Any thread may ask.
         """
         return self._arrivals.get(number)
 
@@ -143,9 +143,6 @@ class WatchingPage(threading.Thread):
             if not has_more:
                 break
             before = f"&before={min(rows)}"
-        now = time.monotonic()
-        for text in comments.values():
-            self._note_arrival(number_in(text), now)
         return comments
 
     def _get(self, path: str) -> bytes:

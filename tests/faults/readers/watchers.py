@@ -1,4 +1,4 @@
-"""All watching pages: two for each thread."""
+"""All watching pages: two for each thread, one of which comes by the readers' link."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from collections.abc import Sequence
 from tests.faults.evidence import Evidence
 from tests.faults.readers.pages import WatchingPage
 
-PAGES_OF_A_THREAD = 2
 _STOP_SECONDS = 15.0
 
 
 class Watchers:
-    """The pages, by the thread they watch."""
+    """The pages, by the thread they watch.
 
-    def __init__(self, site: str, gateway: str, threads: Sequence[int], seed: int) -> None:
+    Args:
+        gateways: how they reach it: at once, and by the link.
+    """
+
+    def __init__(
+        self, site: str, gateways: tuple[str, str], threads: Sequence[int], seed: int
+    ) -> None:
         self._pages = {
             thread: [
                 WatchingPage(f"page {number} of thread {thread}", site, gateway, thread, seed)
-                for number in range(1, PAGES_OF_A_THREAD + 1)
+                for number, gateway in enumerate(gateways, start=1)
             ]
             for thread in threads
         }
@@ -34,6 +39,11 @@ class Watchers:
             page.stop()
         for page in self._every():
             page.join(_STOP_SECONDS)
+
+    @property
+    def all_live(self) -> bool:
+        """Whether every page has its list and its stream."""
+        return all(page.is_live for page in self._every())
 
     def arrival(self, thread: int, number: int) -> float | None:
         """See `recovery.Watching.arrival`."""

@@ -72,11 +72,21 @@ class Attribution:
         return self._faults[place - 1] if place else None
 
 
+def effective(report: FaultReport) -> list[FaultRun]:
+    """Return the faults of which something came."""
+    return [fault for fault in report.faults if fault.took_effect]
+
+
+def injections_of(report: FaultReport) -> int:
+    """Return how many injections there were of which something came, a mixture being one."""
+    return len({fault.injection or id(fault) for fault in effective(report)})
+
+
 def rows_of(report: FaultReport) -> list[Row]:
     """Return a row for each fault, by group and name, the first for the time before any fault."""
     before = Row(NO_FAULT)
     rows: dict[str, Row] = {}
-    for fault in report.faults:
+    for fault in effective(report):
         row = rows.setdefault(fault.name, Row(fault.name, fault.group))
         row.runs += 1
         if fault.alone:
@@ -84,7 +94,7 @@ def rows_of(report: FaultReport) -> list[Row]:
             row.recoveries.append(inf if seconds is None else seconds)
         else:
             row.mixed += 1
-    attribution = Attribution(report.faults)
+    attribution = Attribution(effective(report))
 
     def row_at(moment: float) -> Row:
         fault = attribution.fault_at(moment)
@@ -133,7 +143,7 @@ class Target:
 def targets_of(report: FaultReport) -> list[Target]:
     """Return each part for whose recovery there is a target, by name."""
     found: dict[tuple[str, float], list[float]] = {}
-    for fault in report.faults:
+    for fault in effective(report):
         if fault.alone and fault.target_seconds is not None:
             part = fault.name.removeprefix("crash ").split(":")[0].split(".")[0].lower()
             seconds = fault.recovery_seconds

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import ceil, inf
 
 from tests.faults.evidence import Kind
-from tests.faults.reporting.tally import COUNTED, Row, Target
+from tests.faults.reporting.tally import COUNTED, Row, Target, effective, injections_of
 from tests.faults.result import FaultReport
 
 COLUMNS = (
@@ -59,7 +59,7 @@ def clock(value: float) -> str:
 def verdict_sentence(report: FaultReport) -> str:
     """Return in one sentence what the run shows."""
     verdict = report.verdict
-    through = f"through {counted(len(report.faults), 'fault')}"
+    through = f"through {counted(len(effective(report)), 'fault')}"
     checked = counted(verdict.deliveries, "delivery", "deliveries")
     if verdict.findings:
         kinds = [
@@ -79,13 +79,13 @@ def bound_sentence(report: FaultReport) -> str:
     What was not seen once in N independent trials has, with 95 % confidence, a chance below 3/N.
     """
     unseen = [kind.value for kind in COUNTED if not report.verdict.count(kind)]
-    faults, deliveries = len(report.faults), report.verdict.deliveries
+    faults, deliveries = injections_of(report), report.verdict.deliveries
     if not unseen or not faults or not deliveries:
         return "Nothing can be said of what was not seen: each kind was, or nothing was tried."
     names = " or ".join((", ".join(unseen[:-1]), unseen[-1])) if unseen[1:] else unseen[0]
     return (
         f"{names.capitalize()}: not once, so with 95 % confidence (3/N) the chance is below "
-        f"{share(faults)} at the next fault and below {share(deliveries)} at the next delivery."
+        f"{share(faults)} at the next injection and below {share(deliveries)} at the next delivery."
     )
 
 
@@ -136,6 +136,15 @@ def circumstances(report: FaultReport) -> Iterator[str]:
     yield f"seed {report.seed}, begun {report.started}, {clock(report.seconds)} long"
     yield report.machine
     yield report.load
+    in_vain = len(report.faults) - len(effective(report))
+    yield (
+        f"{counted(injections_of(report), 'injection')}, a mixture being one; of "
+        f"{counted(in_vain, 'further fault')} nothing came, and they count nowhere"
+    )
+    yield (
+        f"{counted(verdict.again, 'delivery', 'deliveries')} of rows that the reader had had "
+        "before a reset: sent again after a loss"
+    )
     yield (
         f"{counted(verdict.due, 'frame')} due; {counted(verdict.resets, 'reset')} justified; "
         f"{counted(verdict.ambiguous, 'write')} never answered, which may have happened or not"

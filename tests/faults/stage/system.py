@@ -140,7 +140,9 @@ class System:
             raise
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *others: object) -> None:
+        # Whoever looks for what went wrong needs the logs.
+        self.keep = self.keep or (kind is not None and issubclass(kind, Exception))
         self._stop()
 
     def redis(self, timeout_seconds: float = 2) -> redis.Redis:
