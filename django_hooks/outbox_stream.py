@@ -193,6 +193,7 @@ class OutboxStream:
         mark = queue.mark(self._source)
         highest = self._known.marks.get(self._source, 0)
         if int(mark or 0) < highest:
+            queue.take_back_partitions()
             now = self._log.begin_epoch(self._known.epoch)
             logger.warning(
                 "Redis was set back: database %r was relayed up to row %d and is now up to %s; "

@@ -106,6 +106,14 @@ class JobQueue(Protocol):
         """The relay's high-water mark for an outbox; "" when there is none."""
         ...
 
+    def take_back_partitions(self) -> None:
+        """Ends the leases of all partitions: each begins anew with its next holder, from its start.
+
+        For when the queue has lost its end. What comes after that may come under ids that were
+        given before; who held a partition would take such a job for one that it has, or has done.
+        """
+        ...
+
     def forward(self, lease: Lease, source: str, after: str, rows: Sequence[ForwardedRow]) -> int:
         """Appends rows of an outbox in order and moves its mark to the last of them, in one step.
 

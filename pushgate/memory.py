@@ -202,6 +202,11 @@ class MemoryJobQueue:
         """See `JobQueue.mark`."""
         return self._marks.get(source, "")
 
+    def take_back_partitions(self) -> None:
+        """See `JobQueue.take_back_partitions`."""
+        for name in range(self.partitions):
+            self.leases.expire(str(name))
+
     def forward(self, lease: Lease, source: str, after: str, rows: Sequence[ForwardedRow]) -> int:
         """See `JobQueue.forward`."""
         with self._changed:

@@ -81,6 +81,10 @@ class RedisJobQueue:
         value = self._client.hget(self._keys.relay, source)
         return value.decode() if isinstance(value, bytes) else ""
 
+    def take_back_partitions(self) -> None:
+        """See `JobQueue.take_back_partitions`."""
+        self._client.delete(*(self._keys.lease(str(name)) for name in range(self.partitions)))
+
     def forward(self, lease: Lease, source: str, after: str, rows: Sequence[ForwardedRow]) -> int:
         """See `JobQueue.forward`."""
         keys = [self._keys.lease(lease.name), self._keys.relay, self._keys.ledger]

@@ -483,6 +483,21 @@ def test_an_outbox_set_back_to_a_backup_is_noticed(site: Site, caplog: pytest.Lo
     assert any("was set back" in line for line in caplog.messages)
 
 
+def test_where_redis_was_set_back_nobody_keeps_a_partition(site: Site) -> None:
+    """Jobs that come again may come under ids that were given before."""
+    thread = site.thread()
+    relay = site.relay()
+    for number in range(2):
+        Comment.objects.create(thread=thread, author="Ada", text=str(number))
+    move_all(relay)
+    leases = site.queue.leases
+    held = [leases.acquire(str(name), "worker-1", 600) for name in range(site.queue.partitions)]
+    (source,) = site.client.hkeys(site.keys.relay)
+    site.client.hset(site.keys.relay, source, "1")
+    move_all(relay)
+    assert not any(leases.renew_all([lease for lease in held if lease]))
+
+
 def restart_ids(alias: str) -> None:
     table = OutboxRow._meta.db_table
     with connections[alias].cursor() as cursor:

@@ -51,6 +51,21 @@ def test_a_claim_goes_on_behind_the_entry_it_is_told(under_test: QueueUnderTest)
     assert [job.event().data["id"] for job in first + rest] == [0, 1, 2, 3, 4]
 
 
+def test_a_partition_that_is_taken_back_begins_anew(under_test: QueueUnderTest) -> None:
+    for n in range(3):
+        under_test.queue.put(comment(n))
+    lease = holder_of(under_test, comment(0))
+    (first, *_) = under_test.queue.claim(lease, FROM_THE_START, 2)
+    under_test.queue.take_back_partitions()
+    with pytest.raises(LeaseLost):
+        under_test.queue.claim(lease, first.entry_id, 2)
+    with pytest.raises(LeaseLost):
+        under_test.queue.finish(lease, [Finished(first.entry_id, ())])
+    successor = holder_of(under_test, comment(0), "worker-2")
+    jobs = under_test.queue.claim(successor, FROM_THE_START, 10)
+    assert [job.event().data["id"] for job in jobs] == [0, 1, 2]
+
+
 def test_an_event_put_twice_is_there_once(under_test: QueueUnderTest) -> None:
     event = comment(1)
     assert under_test.queue.put(event) is True
