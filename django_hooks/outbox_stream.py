@@ -209,10 +209,10 @@ class OutboxStream:
 
     def _skip_gone(self, queue: JobQueue, lease: Lease, mark: str) -> None:
         """Book the rows that Redis has lost and the outbox has purged: nobody can relay them."""
+        # Of the rows up to the mark alone: to count a whole outbox can outlast the lease.
+        committed = self._outbox.committed_until(int(mark or 0))
         try:
-            gone = queue.skip_gone(
-                lease, self._source, mark, self._outbox.books(int(mark or 0)).relayed
-            )
+            gone = queue.skip_gone(lease, self._source, mark, committed)
         except MarkMoved as error:
             logger.warning("%s", error)
             return

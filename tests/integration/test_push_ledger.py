@@ -19,7 +19,7 @@ from django.core.management import call_command
 
 from django_hooks import outbox_stream
 from django_hooks.models import OutboxRow
-from django_hooks.outbox import Outbox
+from django_hooks.outbox import Outbox, OutboxBooks
 from example_site.threads.models import Comment
 from pushgate import Event, Finished, Lease, frame_of
 from pushgate.job_queue import FROM_THE_START
@@ -295,6 +295,27 @@ class TestRedisThatForgets:
         relay(site)
         assert check() == "", "and again"
         assert parts(site) == {"waiting": 0, "relayed": 1, "gone": 10}
+
+    def test_emptied_before_an_outbox_that_takes_long_to_count(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The relay holds its lease for seconds: it counts the rows up to its mark alone."""
+        write(site, 5)
+        relay(site, retention_seconds=0)
+        write(site, 3)
+        relay(site)
+        assert Outbox(site.alias).committed_until(6) == Outbox(site.alias).books(6).relayed == 6
+        empty(site)
+        books = Outbox.books
+
+        def longer_than_the_lease(outbox: Outbox, mark: int) -> OutboxBooks:
+            site.client.delete(site.keys.lease("relay"))
+            return books(outbox, mark)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Outbox, "books", longer_than_the_lease)
+            relay(site)
+        assert parts(site) == {"waiting": 0, "relayed": 3, "gone": 5}
 
     def test_emptied_under_a_relay_that_runs(self, site: Site) -> None:
         write(site, 5)
