@@ -272,7 +272,7 @@ class Outbox:
     def committed_until(self, mark: int) -> int:
         """Return how many rows were ever committed up to a mark and are purged or not refused.
 
-        As `books` has it, for who has no time: it counts no more rows than there are up to the mark.
+        As `books` has it, for who has no time: no row behind the mark is looked at.
         """
         self.source()
         with self._connection.cursor() as cursor:

@@ -14,6 +14,7 @@ from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from django_hooks import backoff, outbox_stream, wake
+from django_hooks import relay as relay_module
 from django_hooks.models import OutboxIdentity, OutboxRow
 from django_hooks.outbox import Outbox
 from django_hooks.outbox_stream import StreamRules
@@ -21,6 +22,7 @@ from django_hooks.outboxes import outbox_states
 from django_hooks.relay import Relay
 from example_site.threads.models import Comment, Thread
 from pushgate import Event, Keys, Leases, RedisJobQueue, RedisLog, connect, read_ledger
+from pushgate.leases import RELAY_LEASE_SECONDS, RELAY_RENEW_SECONDS
 from pushgate.log import ResetReason
 from stack.process import wait_until
 from stack.redis_server import RedisServer
@@ -332,6 +334,15 @@ def test_a_relay_that_slept_through_its_lease_moves_nothing(site: Site):
     assert (turn.leads, turn.moved) == (False, 0)
     assert move_all(second) == 1
     assert site.texts() == ["once", "by the second"]
+
+
+def test_no_pause_of_a_leader_lasts_as_long_as_its_lease():
+    pauses = (
+        relay_module.IDLE_SECONDS,
+        *relay_module.FULL_SECONDS,
+        *relay_module.HELD_BACK_SECONDS,
+    )
+    assert max(pauses) + RELAY_RENEW_SECONDS < RELAY_LEASE_SECONDS
 
 
 def test_a_full_queue_keeps_rows_waiting_in_order(site: Site):
