@@ -93,6 +93,11 @@ class Relay:
         """What this relay is called in its lease."""
         return self._owner
 
+    @property
+    def watch(self) -> DatabaseWatch:
+        """To be entered by who takes turns; `run` and `run_for` do."""
+        return self._watch
+
     def run(self, stop: threading.Event) -> None:
         """Take turns until `stop` is set; then release the lease."""
         with self._watch:
@@ -125,21 +130,26 @@ class Relay:
         Raises:
             RedisError: Redis did not answer. The rows wait.
         """
+        with self._watch:
+            try:
+                return self._run_for(seconds)
+            finally:
+                self.release()
+                self._watch.give_back()
+
+    def _run_for(self, seconds: float) -> int:
         ends = time.monotonic() + seconds
         moved = waits = 0
-        try:
-            while True:
-                turn = self.turn()
-                moved += turn.moved
-                waits = 0 if turn.moved else waits + 1
-                if not turn.leads:
-                    return moved
-                left = ends - time.monotonic()
-                if left <= 0 and (not turn.more or seconds > 0):
-                    return moved
-                self._pause(turn, waits, threading.Event(), left)
-        finally:
-            self.release()
+        while True:
+            turn = self.turn()
+            moved += turn.moved
+            waits = 0 if turn.moved else waits + 1
+            if not turn.leads:
+                return moved
+            left = ends - time.monotonic()
+            if left <= 0 and (not turn.more or seconds > 0):
+                return moved
+            self._pause(turn, waits, threading.Event(), left)
 
     def turn(self) -> Turn:
         """Take one turn: hold the lease, move a batch of each outbox, purge now and then.
