@@ -181,6 +181,8 @@ class OutboxStream:
             return Turn(more=True, held_back=held_back)
         if moved:
             self._known.marks[self._source] = int(batch[moved - 1][0])
+        # Here too: where rows come all the time, no turn finds none. What is left is due still.
+        self._purge(self._known.marks[self._source])
         full = moved < len(batch)
         more = not full and (taken < len(rows) or len(rows) == BATCH_ROWS or not held_back)
         return Turn(moved=moved, full=full, more=more, held_back=held_back)

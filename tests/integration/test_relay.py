@@ -456,6 +456,19 @@ def test_relayed_rows_are_purged_when_they_are_old_and_others_stay(
     assert site.jobs()[-1].version == 6, "ids go on where they were"
 
 
+def test_rows_are_purged_while_others_keep_coming(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(outbox_stream, "PURGE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(outbox_stream, "BATCH_ROWS", 2)
+    thread = site.thread()
+    relay = site.relay(retention_seconds=0)
+    for number in range(6):
+        Comment.objects.create(thread=thread, author="Ada", text=str(number))
+    assert [relay.turn().moved, OutboxRow.objects.count()] == [2, 4]
+    assert [relay.turn().moved, OutboxRow.objects.count()] == [2, 2]
+    move_all(relay)
+    assert site.texts() == [str(number) for number in range(6)]
+
+
 def test_rows_that_were_not_relayed_are_never_purged(site: Site):
     Comment.objects.create(thread=site.thread(), author="Ada", text="waits")
     assert Outbox(site.alias).purge(until=0, retention_seconds=0, count=100) == 0
