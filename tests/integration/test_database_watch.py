@@ -1,5 +1,6 @@
 """The watch over databases that do not answer: the silent are cut off, the slow end their work."""
 
+import io
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -8,18 +9,19 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_hooks import backoff, database_watch
 from django_hooks.database_watch import DatabaseWatch
+from django_hooks.management.commands import push_ledger
 from django_hooks.models import OutboxRow
 from django_hooks.outbox import Outbox
 from example_site.threads.models import Comment
 from pushgate import Keys
 from stack.process import wait_until
-from tests.integration.test_relay import Site, site
+from tests.integration.test_relay import OpenTransaction, Site, site
 from tests.integration.test_relay_faults import Running
 
 pytestmark = pytest.mark.real_redis
@@ -135,6 +137,34 @@ def test_a_silent_database_holds_nobody_for_ever(
     assert site.texts() == []
     run(site)
     assert site.texts() == ["waits"], "on another connection"
+
+
+def refusal_of_the_ledger() -> str:
+    with pytest.raises(CommandError) as raised:
+        call_command("push_ledger")
+    assert raised.value.returncode == 2
+    return str(raised.value)
+
+
+@on_postgresql
+def test_the_ledger_says_that_a_database_is_silent(
+    frozen_session: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(push_ledger, "ANSWER_SECONDS", 0.5)
+    assert refusal_of_the_ledger() == "A database cannot be read (OperationalError)."
+
+
+@on_postgresql
+def test_the_ledger_says_that_an_outbox_is_locked(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(push_ledger, "ANSWER_SECONDS", 0.5)
+    lock = f"LOCK TABLE {OutboxRow._meta.db_table}"
+    locked = OpenTransaction(site.alias, lambda: tell(site.alias, lock))
+    try:
+        assert refusal_of_the_ledger() == "A database cannot be read (OperationalError)."
+    finally:
+        locked.end()
+    call_command("push_ledger", stdout=io.StringIO())
+    assert asked(site.alias, "SHOW statement_timeout") == "0"
 
 
 class GoneAtSecondLook:

@@ -450,7 +450,8 @@ def test_rows_purged_between_two_readings_hide_nothing(
     write(site, 2)
     relay(site, retention_seconds=0)
     assert OutboxRow.objects.count() == 0
-    (account,) = SiteOutboxes().accounts(before, reader.read)
+    accounts = SiteOutboxes().accounts(before, reader.read)
+    (account,) = [account for account in accounts if account.name == source(site)]
     assert account.parts == (("waiting", 0), ("relayed", 5), ("gone", 0))
     assert bool(account.complaint) == bool(lost)
 
