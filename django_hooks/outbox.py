@@ -55,12 +55,18 @@ _POSTGRESQL_NEWEST_AND_WRITERS = f"""
 """
 # As the partial index has it, and with no parameter: else SQLite would not use the index.
 _REFUSED = f"""SELECT count(*) FROM "{_TABLE}" WHERE NOT (refused = '')"""
-# One statement sees one moment: a purge between two would count rows twice, or not at all.
+# One statement sees one moment: a purge between two would count rows twice, or not at all. It walks
+# the whole outbox, once.
 _BOOKS = f"""
-    SELECT purged, purged_until,
-        (SELECT count(*) FROM "{_TABLE}" WHERE refused = ''),
-        (SELECT count(*) FROM "{_TABLE}" WHERE refused = '' AND id > %s),
-        ({_REFUSED})
+    SELECT purged, purged_until, counted.kept, counted.waiting, ({_REFUSED})
+    FROM "{OutboxIdentity._meta.db_table}", (
+        SELECT count(*) AS kept, count(CASE WHEN id > %s THEN 1 END) AS waiting
+        FROM "{_TABLE}" WHERE refused = ''
+    ) AS counted
+    WHERE id = {OutboxIdentity.ONLY_ID}
+"""
+_COMMITTED_UNTIL = f"""
+    SELECT purged + (SELECT count(*) FROM "{_TABLE}" WHERE refused = '' AND id <= %s)
     FROM "{OutboxIdentity._meta.db_table}" WHERE id = {OutboxIdentity.ONLY_ID}
 """
 _HIGHEST_ID = {
@@ -262,6 +268,16 @@ class Outbox:
             cursor.execute(_BOOKS, [mark])
             purged, purged_until, rows, waiting, refused = cursor.fetchone()
         return OutboxBooks(rows, waiting, purged, purged_until, refused)
+
+    def committed_until(self, mark: int) -> int:
+        """Return how many rows were ever committed up to a mark and are purged or not refused.
+
+        As `books` has it, for who has no time: no row behind the mark is looked at.
+        """
+        self.source()
+        with self._connection.cursor() as cursor:
+            cursor.execute(_COMMITTED_UNTIL, [mark])
+            return int(cursor.fetchone()[0])
 
     def purged_until(self) -> int:
         """Return the highest id of a row that was purged; 0 when none was."""

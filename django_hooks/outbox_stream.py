@@ -181,6 +181,8 @@ class OutboxStream:
             return Turn(more=True, held_back=held_back)
         if moved:
             self._known.marks[self._source] = int(batch[moved - 1][0])
+        # Here too: where rows come all the time, no turn finds none. What is left is due still.
+        self._purge(self._known.marks[self._source])
         full = moved < len(batch)
         more = not full and (taken < len(rows) or len(rows) == BATCH_ROWS or not held_back)
         return Turn(moved=moved, full=full, more=more, held_back=held_back)
@@ -210,10 +212,10 @@ class OutboxStream:
 
     def _skip_gone(self, queue: JobQueue, lease: Lease, mark: str) -> None:
         """Book the rows that Redis has lost and the outbox has purged: nobody can relay them."""
+        # Of the rows up to the mark alone: to count a whole outbox can outlast the lease.
+        committed = self._outbox.committed_until(int(mark or 0))
         try:
-            gone = queue.skip_gone(
-                lease, self._source, mark, self._outbox.books(int(mark or 0)).relayed
-            )
+            gone = queue.skip_gone(lease, self._source, mark, committed)
         except MarkMoved as error:
             logger.warning("%s", error)
             return

@@ -45,7 +45,8 @@ logger = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 STANDBY_SECONDS = 0.4
 HELD_BACK_SECONDS = (0.005, 0.05)
-FULL_SECONDS = (0.1, 2.0)
+# Well within the lease: who pauses for as long as it lasts loses it each time.
+FULL_SECONDS = (0.1, 1.0)
 LOOK_FOR_OUTBOXES_EVERY_SECONDS = 5.0
 
 
@@ -83,6 +84,7 @@ class Relay:
         self._known = Known()
         self._names: dict[str, str] = {}
         self._look_again_at = 0.0
+        self._left_alone_until: dict[str, float] = {}
         self._redis = Reachability(logger, "Redis")
         self._watch = DatabaseWatch()
 
@@ -90,6 +92,11 @@ class Relay:
     def owner(self) -> str:
         """What this relay is called in its lease."""
         return self._owner
+
+    @property
+    def watch(self) -> DatabaseWatch:
+        """To be entered by who takes turns; `run` and `run_for` do."""
+        return self._watch
 
     def run(self, stop: threading.Event) -> None:
         """Take turns until `stop` is set; then release the lease."""
@@ -123,21 +130,26 @@ class Relay:
         Raises:
             RedisError: Redis did not answer. The rows wait.
         """
+        with self._watch:
+            try:
+                return self._run_for(seconds)
+            finally:
+                self.release()
+                self._watch.give_back()
+
+    def _run_for(self, seconds: float) -> int:
         ends = time.monotonic() + seconds
         moved = waits = 0
-        try:
-            while True:
-                turn = self.turn()
-                moved += turn.moved
-                waits = 0 if turn.moved else waits + 1
-                if not turn.leads:
-                    return moved
-                left = ends - time.monotonic()
-                if left <= 0 and (not turn.more or seconds > 0):
-                    return moved
-                self._pause(turn, waits, threading.Event(), left)
-        finally:
-            self.release()
+        while True:
+            turn = self.turn()
+            moved += turn.moved
+            waits = 0 if turn.moved else waits + 1
+            if not turn.leads:
+                return moved
+            left = ends - time.monotonic()
+            if left <= 0 and (not turn.more or seconds > 0):
+                return moved
+            self._pause(turn, waits, threading.Event(), left)
 
     def turn(self) -> Turn:
         """Take one turn: hold the lease, move a batch of each outbox, purge now and then.
@@ -145,19 +157,26 @@ class Relay:
         Raises:
             RedisError: Redis did not answer. Nothing is lost; take another turn.
         """
-        if not self._hold_lease():
+        lease = self._hold_lease()
+        if lease is None:
             return Turn(leads=False)
         self._look_for_outboxes()
-        result = Turn()
-        try:
-            for alias, stream in self._streams.items():
-                assert self._lease is not None
+        result, asked = Turn(), None
+        for alias, stream in list(self._streams.items()):
+            # Whoever was asked before may have taken longer than the lease lasts.
+            held = self._hold_lease()
+            if held != lease:
+                self._leave_alone(asked)
+                return result | Turn(more=True) if held else Turn(False, result.moved)
+            asked = alias
+            try:
                 with self._watch.over(alias):
-                    result |= stream.turn(self._queue, self._lease)
-        except LeaseLost:
-            logger.warning("the lease was lost: another relay leads")
-            self._lease = None
-            return Turn(leads=False)
+                    result |= stream.turn(self._queue, lease)
+            except LeaseLost:
+                logger.warning("the lease was lost: another relay leads")
+                self._lease = None
+                self._leave_alone(asked)
+                return Turn(False, result.moved)
         return result
 
     def release(self) -> None:
@@ -170,25 +189,25 @@ class Relay:
             logger.warning("the lease could not be released: %s", one_line(error))
         self._lease = None
 
-    def _hold_lease(self) -> bool:
+    def _hold_lease(self) -> Lease | None:
+        """Return the lease: renewed if it is due, another one if it ran out, or None."""
         now = time.monotonic()
-        if self._lease is None:
-            self._lease = self._queue.leases.acquire(RELAY, self._owner, RELAY_LEASE_SECONDS)
-            if self._lease is None:
-                return False
+        if self._lease is not None:
+            if now - self._renewed_at < RELAY_RENEW_SECONDS:
+                return self._lease
+            if self._queue.leases.renew(self._lease, RELAY_LEASE_SECONDS):
+                self._renewed_at = now
+                return self._lease
+            logger.warning("the lease ran out; asking for it again")
+        self._lease = self._queue.leases.acquire(RELAY, self._owner, RELAY_LEASE_SECONDS)
+        if self._lease is not None:
             logger.info("leads from now on, as %s", self._owner)
             self._renewed_at = now
             # Others may have moved, purged or replaced what this one knew.
             self._streams.clear()
             self._names.clear()
             self._look_again_at = now
-        elif now - self._renewed_at >= RELAY_RENEW_SECONDS:
-            if not self._queue.leases.renew(self._lease, RELAY_LEASE_SECONDS):
-                logger.warning("the lease ran out; asking for it again")
-                self._lease = None
-                return False
-            self._renewed_at = now
-        return True
+        return self._lease
 
     def _look_for_outboxes(self) -> None:
         """Find the databases with an outbox; one may be migrated while the relay runs."""
@@ -197,7 +216,7 @@ class Relay:
             return
         self._look_again_at = now + LOOK_FOR_OUTBOXES_EVERY_SECONDS
         for alias in self._aliases:
-            if alias in self._streams:
+            if alias in self._streams or now < self._left_alone_until.get(alias, 0.0):
                 continue
             outbox = Outbox(alias)
             try:
@@ -208,6 +227,13 @@ class Relay:
             except DatabaseError as error:
                 outbox.disconnect()
                 logger.error("database %r cannot be read: %s", alias, one_line(error))
+                self._leave_alone(alias)
+
+    def _leave_alone(self, alias: str | None) -> None:
+        """Ask a database that took long, or may have, only when the others have had their time."""
+        if alias is not None and len(self._aliases) > 1:
+            until = time.monotonic() + LOOK_FOR_OUTBOXES_EVERY_SECONDS
+            self._left_alone_until[alias] = until
 
     def _is_first_name(self, outbox: Outbox) -> bool:
         """Whether no other alias stands for the same database: its rows must go once."""

@@ -31,7 +31,7 @@ _LOOK_AGAIN_SECONDS = 0.2
 class Outboxes(Protocol):
     """The outboxes of a site: the side that only the site's databases know."""
 
-    def accounts(self, books: Books) -> Iterable[Account]:
+    def accounts(self, books: Books, read_again: Callable[[], Books]) -> Iterable[Account]:
         """One of each outbox, with its source for its name."""
         ...
 
@@ -78,12 +78,15 @@ class Auditor:
         """
         ends_at = time.monotonic() + seconds
         while True:
+            began_at = time.monotonic()
             sheet, books = self._read()
             if sheet.balances:
                 return sheet
-            if time.monotonic() >= ends_at:
+            now = time.monotonic()
+            if now >= ends_at:
                 break
-            sleep(_LOOK_AGAIN_SECONDS)
+            # Reading may mean to walk a big outbox: no more than half of the time.
+            sleep(max(_LOOK_AGAIN_SECONDS, now - began_at))
         if not any(account.complaint for account in sheet.accounts):
             return sheet
         outboxes = self._outboxes
@@ -94,7 +97,9 @@ class Auditor:
 
     def _read(self) -> tuple[Sheet, Books]:
         books = self._reader.read()
-        of_outboxes = list(self._outboxes.accounts(books)) if self._outboxes else []
+        of_outboxes = (
+            list(self._outboxes.accounts(books, self._reader.read)) if self._outboxes else []
+        )
         accounts = [*of_outboxes, *accounts_of(books)]
         lacking: list[str] = []
         away: list[str] = []

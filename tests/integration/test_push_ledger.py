@@ -19,9 +19,11 @@ from django.core.management import call_command
 
 from django_hooks import outbox_stream
 from django_hooks.models import OutboxRow
-from django_hooks.outbox import Outbox
+from django_hooks.outbox import Outbox, OutboxBooks
+from django_hooks.outbox_books import SiteOutboxes
 from example_site.threads.models import Comment
 from pushgate import Event, Finished, Lease, frame_of
+from pushgate.books import BooksReader
 from pushgate.job_queue import FROM_THE_START
 from stack.platform import REPOSITORY
 from stack.process import free_port
@@ -296,6 +298,27 @@ class TestRedisThatForgets:
         assert check() == "", "and again"
         assert parts(site) == {"waiting": 0, "relayed": 1, "gone": 10}
 
+    def test_emptied_before_an_outbox_that_takes_long_to_count(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The relay holds its lease for seconds: it counts the rows up to its mark alone."""
+        write(site, 5)
+        relay(site, retention_seconds=0)
+        write(site, 3)
+        relay(site)
+        assert Outbox(site.alias).committed_until(6) == Outbox(site.alias).books(6).relayed == 6
+        empty(site)
+        books = Outbox.books
+
+        def longer_than_the_lease(outbox: Outbox, mark: int) -> OutboxBooks:
+            site.client.delete(site.keys.lease("relay"))
+            return books(outbox, mark)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Outbox, "books", longer_than_the_lease)
+            relay(site)
+        assert parts(site) == {"waiting": 0, "relayed": 3, "gone": 5}
+
     def test_emptied_under_a_relay_that_runs(self, site: Site) -> None:
         write(site, 5)
         running = site.relay(retention_seconds=0)
@@ -409,6 +432,28 @@ def test_a_database_set_back_has_books_of_its_own(site: Site) -> None:
     assert f"Outbox {old}: 3 rows relayed, up to 3; its database was not asked." in (
         output.getvalue()
     )
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_rows_purged_between_two_readings_hide_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """The books were read before two more rows were relayed and purged at once."""
+    monkeypatch.setattr(outbox_stream, "PURGE_EVERY_SECONDS", 0.0)
+    write(site, 3)
+    relay(site)
+    write(site, lost)
+    if lost:
+        site.client.hset(site.keys.relay, source(site), OutboxRow.objects.latest("id").pk)
+    reader = BooksReader(site.client, site.keys, 4)
+    before = reader.read()
+    write(site, 2)
+    relay(site, retention_seconds=0)
+    assert OutboxRow.objects.count() == 0
+    accounts = SiteOutboxes().accounts(before, reader.read)
+    (account,) = [account for account in accounts if account.name == source(site)]
+    assert account.parts == (("waiting", 0), ("relayed", 5), ("gone", 0))
+    assert bool(account.complaint) == bool(lost)
 
 
 def test_two_that_purge_at_once_count_each_row_once(site: Site) -> None:

@@ -14,6 +14,7 @@ from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from django_hooks import backoff, outbox_stream, wake
+from django_hooks import relay as relay_module
 from django_hooks.models import OutboxIdentity, OutboxRow
 from django_hooks.outbox import Outbox
 from django_hooks.outbox_stream import StreamRules
@@ -21,6 +22,7 @@ from django_hooks.outboxes import outbox_states
 from django_hooks.relay import Relay
 from example_site.threads.models import Comment, Thread
 from pushgate import Event, Keys, Leases, RedisJobQueue, RedisLog, connect, read_ledger
+from pushgate.leases import RELAY_LEASE_SECONDS, RELAY_RENEW_SECONDS
 from pushgate.log import ResetReason
 from stack.process import wait_until
 from stack.redis_server import RedisServer
@@ -334,6 +336,15 @@ def test_a_relay_that_slept_through_its_lease_moves_nothing(site: Site):
     assert site.texts() == ["once", "by the second"]
 
 
+def test_no_pause_of_a_leader_lasts_as_long_as_its_lease():
+    pauses = (
+        relay_module.IDLE_SECONDS,
+        *relay_module.FULL_SECONDS,
+        *relay_module.HELD_BACK_SECONDS,
+    )
+    assert max(pauses) + RELAY_RENEW_SECONDS < RELAY_LEASE_SECONDS
+
+
 def test_a_full_queue_keeps_rows_waiting_in_order(site: Site):
     site.limit = 3
     thread = site.thread()
@@ -443,6 +454,19 @@ def test_relayed_rows_are_purged_when_they_are_old_and_others_stay(
     move_all(purging)
     assert site.jobs()[-1].object == f"threads.comment:{last.pk}"
     assert site.jobs()[-1].version == 6, "ids go on where they were"
+
+
+def test_rows_are_purged_while_others_keep_coming(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(outbox_stream, "PURGE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(outbox_stream, "BATCH_ROWS", 2)
+    thread = site.thread()
+    relay = site.relay(retention_seconds=0)
+    for number in range(6):
+        Comment.objects.create(thread=thread, author="Ada", text=str(number))
+    assert [relay.turn().moved, OutboxRow.objects.count()] == [2, 4]
+    assert [relay.turn().moved, OutboxRow.objects.count()] == [2, 2]
+    move_all(relay)
+    assert site.texts() == [str(number) for number in range(6)]
 
 
 def test_rows_that_were_not_relayed_are_never_purged(site: Site):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import Any
 
 import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
+from django.db import connections
 
+from django_hooks.database_watch import DatabaseWatch
 from django_hooks.outbox_books import SiteOutboxes
 from django_hooks.settings import hooks_settings
 from pushgate import Keys, PushgateError, connect
@@ -23,6 +26,9 @@ from pushgate.command_line import (
 )
 from pushgate.connection import away
 from pushgate.sheet import Sheet
+
+ANSWER_SECONDS = 60.0
+"""What a database has for one answer: to count a big outbox takes many seconds."""
 
 
 class Command(BaseCommand):
@@ -60,7 +66,12 @@ class Command(BaseCommand):
     def _sheet(self, options: dict[str, Any]) -> Sheet:
         settings = hooks_settings()
         gateways, wait_seconds = gateways_of(options, os.environ), wait_of(options["wait"])
-        with connect(settings.redis_url) as client:
+        watch = DatabaseWatch(ANSWER_SECONDS)
+        with ExitStack() as stack, connect(settings.redis_url) as client:
+            stack.enter_context(watch)
+            stack.callback(watch.give_back)
+            for alias in connections:
+                stack.enter_context(watch.over_each_statement(alias))
             auditor = Auditor(
                 client, Keys(settings.namespace), settings.partitions, gateways, SiteOutboxes()
             )

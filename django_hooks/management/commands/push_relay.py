@@ -34,7 +34,9 @@ class Command(BaseCommand):
         settings = hooks_settings()
         relay = relay_of(settings)
         if once:
-            self.stdout.write(f"Moved {self._run_once(relay)} rows.")
+            with relay.watch:
+                moved = self._run_once(relay)
+            self.stdout.write(f"Moved {moved} rows.")
             return
         stop = threading.Event()
 
