@@ -17,7 +17,7 @@ function _M.dict()
             return false, "exists"
         end
         values[key], flags[key] = value, new_flags
-        return true
+        return true, nil, dict.is_full
     end
     function dict:expire() -- luacheck: ignore self
         return true
