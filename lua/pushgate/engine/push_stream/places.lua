@@ -104,10 +104,11 @@ local function count()
     return found
 end
 
--- Whether nothing was going on when this worker last looked.
-local is_calm = false
+-- Whether nothing was going on when this worker last looked; whether it has told that it waited
+-- in vain.
+local is_calm, has_told = false, false
 
--- Returns when workers have begun and ended, so that publishing is safe.
+-- Returns when workers have begun and ended, so that publishing is safe; or in WAIT_SECONDS.
 function _M.wait()
     if is_paused() then
         is_calm = false
@@ -115,7 +116,14 @@ function _M.wait()
         return
     end
     local until_time = monotonic.now() + WAIT_SECONDS
-    while is_paused() or (count() > ngx.worker.count() and monotonic.now() < until_time) do
+    while is_paused() or count() > ngx.worker.count() do
+        if monotonic.now() >= until_time then
+            if not has_told then
+                has_told = true
+                ngx.log(ngx.WARN, "workers begin or end without an end; publishes all the same")
+            end
+            break
+        end
         ngx.sleep(TRY_SECONDS)
     end
     is_calm = true
