@@ -7,11 +7,11 @@
 -- channels, or joins one, waits for ever (seen: all workers, within the second). What the dead
 -- worker was changing may be half changed, as with nginx' own locks.
 --
--- Looked at by who takes a dead worker's place, before anything is published and before a
--- subscriber is let in: fifteen words of memory. A lock whose address is not where the module's
--- source says is left alone, and so is a process that was killed and is not yet buried.
+-- Looked at by who takes a dead worker's place, before anything is published, before a subscriber
+-- is let in, and once a second: fifteen words of memory. A lock whose address is not where the
+-- module's source says is left alone, and so is a process that was killed and is not yet buried.
 --
--- Phases: find() init_worker, open() that and access.
+-- Phases: find() init_worker, open() that, access and timers.
 
 local ffi = require("ffi")
 

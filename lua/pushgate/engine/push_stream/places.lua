@@ -17,10 +17,11 @@
 -- before a reload or a new worker changes anything (pause()) until the table names no more workers
 -- than there are, which says that the old ones are through.
 --
--- Phases: load() init, start() init_worker, wait() access.
+-- Phases: load() init, pause() and watch() init_worker, wait() access.
 
 local ffi = require("ffi")
 
+local locks = require("pushgate.engine.push_stream.locks")
 local monotonic = require("pushgate.monotonic")
 local processes = require("pushgate.processes")
 
@@ -67,6 +68,8 @@ local function look(premature)
     if premature then
         return
     end
+    -- Of a gateway at rest, which nobody asks for anything, too.
+    locks.open()
     local places = C.ngx_http_push_stream_global_shm_zone.data
     for place = 0, PLACES - 1 do
         local pid = places.pid[place]
@@ -82,7 +85,7 @@ local function look(premature)
 end
 
 -- Has everybody publish nothing for a moment, and returns when nobody does. Blocks.
-local function pause()
+function _M.pause()
     state:set("places:pause", monotonic.now() + PAUSE_SECONDS)
     C.poll(nil, 0, FINISH_MS)
 end
@@ -138,11 +141,11 @@ function _M.load()
             free(places, place, pid)
         end
     end
-    pause()
+    _M.pause()
 end
 
-function _M.start()
-    pause()
+-- Once locks.lua has found its locks.
+function _M.watch()
     local ok, err = ngx.timer.every(LOOK_SECONDS, look)
     if not ok then
         ngx.log(ngx.ERR, "could not start looking after the engine's places: ", err)
