@@ -30,6 +30,7 @@ local state = ngx.shared.pushgate_state
 ffi.cdef([[
 typedef struct { int pid[1024]; } pushgate_places_t;
 typedef struct { pushgate_places_t *data; } pushgate_places_zone_t;
+extern long ngx_process_slot;
 extern pushgate_places_zone_t *ngx_http_push_stream_global_shm_zone;
 int poll(void *polls, unsigned long count, int timeout);
 ]])
@@ -64,6 +65,27 @@ function _M.address()
     return C.ngx_http_push_stream_global_shm_zone.data
 end
 
+-- Whether the table is where this file has it, shown by this worker's own place; whether it was
+-- told that it is not.
+local is_proved, has_told_of_table = false, false
+
+-- Nothing is written before a worker has seen its own place. The master, which has none, goes by
+-- that.
+local function prove(places)
+    if is_proved then
+        return true
+    end
+    is_proved = places.pid[C.ngx_process_slot] == ngx.worker.pid()
+    if is_proved then
+        state:set("places:proved", true)
+    elseif not has_told_of_table then
+        has_told_of_table = true
+        ngx.log(ngx.ERR, "the push-stream module's table of workers is not laid out as places.lua ",
+            "has it, so reloads may cost workers; use Debian 13's")
+    end
+    return is_proved
+end
+
 local function look(premature)
     if premature then
         return
@@ -71,7 +93,7 @@ local function look(premature)
     -- Of a gateway at rest, which nobody asks for anything, too.
     locks.open()
     local places = C.ngx_http_push_stream_global_shm_zone.data
-    for place = 0, PLACES - 1 do
+    for place = 0, prove(places) and PLACES - 1 or -1 do
         local pid = places.pid[place]
         if pid <= 0 or processes.is_alive(pid) then
             suspects[place] = nil
@@ -135,7 +157,7 @@ end
 -- In the master, which alone gives places to workers.
 function _M.load()
     local places = C.ngx_http_push_stream_global_shm_zone.data
-    for place = 0, PLACES - 1 do
+    for place = 0, state:get("places:proved") and PLACES - 1 or -1 do
         local pid = places.pid[place]
         if pid > 0 and not processes.is_alive(pid) then
             free(places, place, pid)
@@ -146,7 +168,11 @@ end
 
 -- Once locks.lua has found its locks.
 function _M.watch()
-    local ok, err = ngx.timer.every(LOOK_SECONDS, look)
+    -- The first look at once, when the module has entered this worker: the next reload may be near.
+    local ok, err = ngx.timer.at(0, look)
+    if ok then
+        ok, err = ngx.timer.every(LOOK_SECONDS, look)
+    end
     if not ok then
         ngx.log(ngx.ERR, "could not start looking after the engine's places: ", err)
     end
