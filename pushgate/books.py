@@ -12,7 +12,7 @@ from pushgate.keys import Keys
 from pushgate.ledger import Ledger, Source, ledger_of, sources_of
 from pushgate.scripts import Script
 
-MOST_BEHIND = 10_000
+MOST_BEHIND = 1_000
 """A gateway that has more entries of the log before it cannot be compared."""
 
 

@@ -82,8 +82,9 @@ local function number_before(subscriber, i, ms, seq)
     if stamp ~= subscriber.stamps[i] then
         return nil
     end
-    -- The tail draws a frame's number and then keeps the frame. One that is between the two has
-    -- been handed to nobody; the frame before it is there, which an older newest one's is not.
+    -- A tail keeps a frame and then draws its number; one of two tails at once may draw another
+    -- one's and not have kept the frame there yet. It has been handed to nobody; the frame before
+    -- it is there, which an older newest one's is not.
     if not recent.position_of(name, number) and recent.position_of(name, number - 1) then
         number = number - 1
     end

@@ -28,6 +28,7 @@ local bit = require("bit")
 local ffi = require("ffi")
 local get_request = require("resty.core.base").get_request
 
+local monotonic = require("pushgate.monotonic")
 
 local band = bit.band
 local cast = ffi.cast
@@ -145,7 +146,7 @@ end
 function _M.close(subscriber)
     if subscriber.place then
         subscriber.closes = true
-        waits_since[subscriber.place] = ngx.now()
+        waits_since[subscriber.place] = monotonic.now()
     end
 end
 
@@ -198,7 +199,7 @@ local function look(premature)
     if premature then
         return close_all()
     end
-    local now = ngx.now()
+    local now = monotonic.now()
     local ones, last = next_ones, next_count
     next_ones, next_count, last_ones = last_ones, 0, ones
     looks = looks + 1

@@ -27,6 +27,7 @@ ffi.cdef("int kill(int pid, int signal);")
 
 local held = {}
 local flushed_at = 0
+local has_told = false
 -- Called before each flush: they bring up to date what is not counted at once.
 local settlers = {}
 
@@ -54,8 +55,10 @@ function _M.flush()
     for name, amount in pairs(held) do
         parts[#parts + 1] = name .. " " .. ("%.17g"):format(amount)
     end
-    local ok, err = dict:set(own_key(), table.concat(parts, "\n"))
-    if not ok then
+    -- Safely: another worker's record is not thrown out for this one's.
+    local ok, err = dict:safe_set(own_key(), table.concat(parts, "\n"))
+    if not ok and not has_told then
+        has_told = true
         ngx.log(ngx.ERR, "could not keep the counters; pushgate_counts is too small: ", err)
     end
 end
@@ -78,7 +81,7 @@ end
 -- Adds a record to the totals; whoever deletes it has it.
 local function fold(key, killed)
     local text = dict:get(key)
-    if not text or not dict:add("folding:" .. key, true, 60) then
+    if not text or not dict:safe_add("folding:" .. key, true, 60) then
         return
     end
     local counts = read_record(text, {})

@@ -7,7 +7,8 @@
 -- non-socket)"). So old workers publish nothing once new ones have begun, and new workers take
 -- no subscriber until what an old one was just publishing is through.
 --
--- Phases: load() init, start() init_worker, check() and settle() access, is_current() all.
+-- Phases: is_reload() and load() init, start() init_worker, check() and settle() access,
+-- is_current() all.
 
 local monotonic = require("pushgate.monotonic")
 
@@ -22,6 +23,11 @@ local _M = {}
 -- has one, because a reload may yet fail after this.
 local mine = 1
 local began_at = 0
+
+-- Whether workers of this master have begun before.
+function _M.is_reload()
+    return state:get("generation") ~= nil
+end
 
 function _M.load()
     mine = state:incr("generations", 1, 0)

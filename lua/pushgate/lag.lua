@@ -72,9 +72,24 @@ function _M.now()
     return late and math.max(0, late), is_behind, seen and math.max(0, ngx.now() - seen)
 end
 
+-- In the master: what a reload could not do, which went on all the same; false when there is
+-- nothing.
+function _M.set_reload_trouble(why)
+    if why then
+        ngx.log(ngx.ERR, "the reload failed: ", why)
+        state:set("reload:trouble", why)
+    else
+        state:delete("reload:trouble")
+    end
+end
+
 -- What is wrong with following the log, as one sentence; nil when nothing is.
 function _M.trouble()
-    local text = state:get("tail:trouble")
+    local text = state:get("reload:trouble")
+    if text then
+        return "the last reload failed: " .. text
+    end
+    text = state:get("tail:trouble")
     if text then
         return "the log is not followed: " .. text
     end

@@ -19,6 +19,7 @@
 
 local audit = require("pushgate.audit")
 local cursor = require("pushgate.cursor")
+local monotonic = require("pushgate.monotonic")
 local recent = require("pushgate.recent")
 
 local _M = {}
@@ -38,7 +39,7 @@ function _M.look(subscriber)
     if total == subscriber.sequence then
         return nil
     end
-    local now = ngx.now()
+    local now = monotonic.now()
     local newest, is_same = subscriber.newest, total == subscriber.looked_total
     if not newest then
         newest = {}

@@ -44,19 +44,28 @@ local function stamp(sequence)
 end
 
 -- Keeps one frame of one channel. Called by the tail before the engine gets the frame.
+--
+-- First the frame, then the number: whoever sees a number finds its frame, or knows that it has
+-- left for its age. Only two tails at once (one was stopped and does not know it yet) may draw each
+-- other's numbers.
 function _M.note(channel, block)
     local sequence = state:incr("sequence", 1, 0)
     local key = "c" .. channel
-    local number = recent:incr(key, 1)
-    if not number then
+    local last = recent:get(key)
+    if not last then
         local _, _, forcible = recent:add(key, sequence - 1, COUNT_SECONDS, stamp(sequence))
         evicted(forcible)
-        number = recent:incr(key, 1)
+        last = recent:get(key) or sequence - 1
     end
+    local kept, _, forcible = recent:add("f" .. channel .. " " .. last + 1, block, KEEP_SECONDS)
+    evicted(forcible)
+    local number = recent:incr(key, 1)
     if number then
         recent:expire(key, COUNT_SECONDS)
-        local _, _, forcible = recent:set("f" .. channel .. " " .. number, block, KEEP_SECONDS)
-        evicted(forcible)
+        if not kept or number ~= last + 1 then
+            _, _, forcible = recent:set("f" .. channel .. " " .. number, block, KEEP_SECONDS)
+            evicted(forcible)
+        end
     end
 end
 

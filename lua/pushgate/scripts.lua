@@ -1,4 +1,5 @@
--- The Redis scripts, as pushgate/scripts/ has them: read once, called by their digests.
+-- The Redis scripts, as pushgate/scripts/ has them: read once, called by their digests. Their texts
+-- are kept in pushgate_state, for a reload that cannot read them.
 --
 -- Phases: load() init, get() all.
 
@@ -28,10 +29,26 @@ local function script_text(name)
     end):sub(2))
 end
 
+-- The text of a script; at a reload that cannot read it, the one there was. Raises: what is wrong.
+local function text_or_kept(name)
+    local state, key = ngx.shared.pushgate_state, "script:" .. name
+    local ok, text = pcall(script_text, name)
+    if ok then
+        state:safe_set(key, text)
+        return text
+    end
+    local kept = state:get(key)
+    if not kept then
+        error(text, 0)
+    end
+    ngx.log(ngx.ERR, "the script ", name, " stays as it was: ", text)
+    return kept
+end
+
 -- Reads the scripts once, in init_by_lua, so that a missing file stops the start.
 function _M.load(names)
     for _, name in ipairs(names) do
-        local text = script_text(name)
+        local text = text_or_kept(name)
         scripts[name] = { text = text, digest = hex(ngx.sha1_bin(text)) }
     end
 end

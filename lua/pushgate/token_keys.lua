@@ -2,7 +2,8 @@
 --
 -- Phases: parse() none (pure), load() init, current() access. The file is looked at again every
 -- second at the most, when a token is to be verified; one that cannot be used is said once, and
--- the keys that were there stay.
+-- the keys that were there stay. The last text that could be used is in pushgate_state too, for the
+-- workers of a reload that comes while the file cannot be.
 
 local cjson = require("cjson.safe")
 
@@ -12,6 +13,7 @@ local monotonic = require("pushgate.monotonic")
 local LOOK_SECONDS = 1
 local MOST_BYTES = 64 * 1024
 local SHORTEST_SECRET_BYTES = 32
+local KEPT, TROUBLE = "token_keys:text", "token_keys:trouble"
 
 local _M = {}
 
@@ -92,17 +94,35 @@ local function look(path)
             return nil, why
         end
         held.keys, held.text = keys, text
+        ngx.shared.pushgate_state:safe_set(KEPT, text)
     end
     return true
 end
 
--- In the master, so that a file that cannot be used stops the start. Raises: what is wrong.
+-- Says that the file cannot be used, once.
+local function tell(path, why)
+    local state = ngx.shared.pushgate_state
+    if state:get(TROUBLE) ~= why then
+        state:set(TROUBLE, why)
+        ngx.log(ngx.ERR, "the token keys stay as they were: PUSHGATE_TOKEN_KEYS \"", path, "\": ",
+            why)
+    end
+end
+
+-- In the master, so that a file that cannot be used stops the start. Raises: what is wrong. At a
+-- reload the keys that were there stay.
 function _M.load(path)
     local ok, why = look(path)
-    if not ok then
+    if ok then
+        return
+    end
+    local kept = ngx.shared.pushgate_state:get(KEPT)
+    if not kept then
         error("PUSHGATE_TOKEN_KEYS \"" .. path .. "\": " .. why
             .. "; manage.py push_keys writes it", 0)
     end
+    held.keys, held.text = assert(_M.parse(kept)), kept
+    tell(path, why)
 end
 
 -- The keys as they are now: another table when they have changed.
@@ -112,14 +132,11 @@ function _M.current(path)
         return held.keys
     end
     held.looked_at = now
-    local state = ngx.shared.pushgate_state
     local ok, why = look(path)
     if ok then
-        state:delete("token_keys:trouble")
-    elseif state:get("token_keys:trouble") ~= why then
-        state:set("token_keys:trouble", why)
-        ngx.log(ngx.ERR, "the token keys stay as they were: PUSHGATE_TOKEN_KEYS \"", path, "\": ",
-            why)
+        ngx.shared.pushgate_state:delete(TROUBLE)
+    else
+        tell(path, why)
     end
     return held.keys
 end

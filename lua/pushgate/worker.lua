@@ -26,16 +26,31 @@ local GARBAGE_PAUSE = 120
 
 local _M = {}
 
--- In the master, so that a wrong setting or a missing file stops the start.
-function _M.load()
+local function load_files()
     local settings = config.load()
     if settings.token_keys ~= "" then
         token_keys.load(settings.token_keys)
     end
     engine.get()
-    generation.load()
     scripts.load({ "epoch", "move_epoch", "publish", "delete_channel" })
-    engine.get().load()
+end
+
+-- In the master, so that a wrong setting or a missing file stops the start.
+--
+-- It must not stop a reload: by now the engine has begun its memory anew, and the old workers,
+-- which would go on, would hand nothing over any more. So new ones go on with what there was, and
+-- if they cannot, /readyz says so.
+function _M.load()
+    local is_reload = generation.is_reload()
+    local ok, why = pcall(load_files)
+    if not ok and not is_reload then
+        error(why, 0)
+    end
+    lag.set_reload_trouble(not ok and why)
+    generation.load()
+    if ok then
+        engine.get().load()
+    end
 end
 
 -- Workers that outlive a killed master would hold the port against its successor.

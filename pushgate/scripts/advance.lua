@@ -18,6 +18,10 @@ end
 if tonumber(turn) ~= ARGV[3] - 1 then
     return redis.error_reply("TURN " .. turn)
 end
+-- A key that holds no stream fails here, before anything is written: what failed behind that would
+-- be booked without its letters.
+redis.call("XLEN", KEYS[4])
+redis.call("XLEN", KEYS[5])
 redis.call("HSET", KEYS[2], ARGV[2], ARGV[4])
 redis.call("HSET", KEYS[3], "turn", ARGV[3], "place", ARGV[5], "error", ARGV[6])
 if ARGV[7] ~= "" then

@@ -97,15 +97,69 @@ describe("the audit", function()
         assert.same({ 0, 0, 0, 0 }, books())
     end)
 
+    -- Notes a frame, and says what the stream lacks after each step of that: it is another worker
+    -- that notes.
+    local function lacking_while_noted(seq)
+        local dict, most = ngx.shared.pushgate_recent, 0
+        local steps = { add = dict.add, incr = dict.incr, set = dict.set }
+        for name, step in pairs(steps) do
+            dict[name] = function(...)
+                local value, err, forcible = step(...)
+                most = math.max(most, audit.lacking(subscriber))
+                return value, err, forcible
+            end
+        end
+        note(seq, "a")
+        for name, step in pairs(steps) do
+            dict[name] = step
+        end
+        return most
+    end
+
     it("owes nobody a frame that is being noted at this moment", function()
         begin(0, 0, "a")
         note(1, "a")
         come(1)
         note(2, "a")
         come(2)
-        -- The tail, in another worker, has drawn the frame's number and not yet kept the frame.
-        ngx.shared.pushgate_recent:incr("ca", 1)
+        assert.equal(0, lacking_while_noted(3))
         assert.same({ 1, 1, 0, 0 }, books())
+    end)
+
+    it("owes nobody a frame that is being noted when those before it have left for their age",
+        function()
+            begin(0, 0, "a")
+            note(1, "a")
+            come(1)
+            ngx.shared.pushgate_recent:delete("fa 1")
+            assert.equal(0, lacking_while_noted(2))
+            assert.same({ 1, 1, 0, 0 }, books())
+        end)
+
+    it("owes nobody a channel's first frame that is being noted", function()
+        begin(0, 0, "b", "a")
+        note(1, "b")
+        come(1)
+        assert.equal(0, lacking_while_noted(2))
+        assert.same({ 0, 0, 0, 0 }, books())
+    end)
+
+    it("has each frame of two tails that note at the same time", function()
+        begin(0, 0, "a")
+        local dict = ngx.shared.pushgate_recent
+        local incr = dict.incr
+        function dict:incr(key, ...)
+            if key == "ca" then
+                dict.incr = incr
+                note(2, "a")
+            end
+            return incr(self, key, ...)
+        end
+        note(1, "a")
+        local list = {}
+        assert.equal(recent.newest("a"), recent.append_since("a", subscriber.numbers[1], list))
+        assert.equal(2, cursor.of_block(list[1]).seq)
+        assert.equal(1, cursor.of_block(list[2]).seq)
     end)
 
     it("owes frames that have left for their age", function()

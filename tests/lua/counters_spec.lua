@@ -53,6 +53,23 @@ describe("the counters", function()
         assert.equal(1, found.workers_killed)
     end)
 
+    it("throw nobody else's record out when there is no room, and say so once", function()
+        local said = 0
+        function nginx.log(level)
+            said = said + (level == nginx.ERR and 1 or 0)
+        end
+        local first = worker(DEAD)
+        first.add("a")
+        nginx.shared.pushgate_counts.is_full = true
+        first.flush()
+        first.flush()
+        assert.equal(1, said)
+        assert.is_nil(nginx.shared.pushgate_counts.values["worker:" .. DEAD])
+        nginx.shared.pushgate_counts.is_full = false
+        first.flush()
+        assert.equal(1, worker(OTHER_DEAD).read().a)
+    end)
+
     it("count large numbers exactly", function()
         local one = worker(DEAD)
         one.add("bytes", 2 ^ 52)

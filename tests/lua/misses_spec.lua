@@ -23,7 +23,7 @@ describe("a subscriber at rest", function()
 
     before_each(function()
         lacking, now, noted = 0, 100, {}
-        _G.ngx = { now = function() return now end }
+        package.loaded["pushgate.monotonic"] = { now = function() return now end }
         package.loaded["pushgate.recent"] = {
             total = function() return #noted end,
             newest = function() return #noted > 0 and #noted or nil end,

@@ -12,12 +12,24 @@ function _M.dict()
         values[key], flags[key] = value, new_flags
         return true, nil, dict.is_full
     end
+    function dict:safe_set(key, value, ...)
+        if dict.is_full then
+            return nil, "no memory"
+        end
+        return self:set(key, value, ...)
+    end
+    function dict:safe_add(key, value, ...)
+        if dict.is_full then
+            return nil, "no memory"
+        end
+        return self:add(key, value, ...)
+    end
     function dict:add(key, value, _, new_flags) -- luacheck: ignore self
         if values[key] ~= nil then
             return false, "exists"
         end
         values[key], flags[key] = value, new_flags
-        return true
+        return true, nil, dict.is_full
     end
     function dict:expire() -- luacheck: ignore self
         return true

@@ -239,6 +239,29 @@ def test_a_publishers_letters_are_booked(on_a_server: QueueUnderTest) -> None:
     assert said == "publisher search: 1 entries were passed and nothing became of them."
 
 
+@pytest.mark.parametrize("which", ["dead_of", "again"])
+def test_a_publishers_turn_that_cannot_keep_its_letters_is_not_booked(
+    on_a_server: QueueUnderTest, which: str
+) -> None:
+    client, keys = client_of(on_a_server), keys_of(on_a_server)
+    positions = Positions(client, keys)
+    lease = on_a_server.queue.leases.acquire(lease_name("search"), "worker", LONG_SECONDS)
+    assert lease is not None
+    began = positions.begin(lease, "search")
+    letter = DeadItem("", began.cursor, ("thread:1",), b"frame", 3, "it is refused")
+    counts = {"seen": 1, "dead": 1}
+    turn = Advance(began.turn + 1, began.cursor, began.place, counts, [letter], again=["1-1"])
+    key = getattr(keys, which)("search")
+    client.set(key, "garbage")
+    before = client.hgetall(keys.publisher("search"))
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        positions.advance(lease, "search", turn)
+    assert client.hgetall(keys.publisher("search")) == before
+    client.delete(key)
+    assert positions.advance(lease, "search", turn)
+    assert complaints(on_a_server.books()) == []
+
+
 def test_an_emptied_redis_begins_books_that_balance(on_a_server: QueueUnderTest) -> None:
     live(on_a_server)
     client, keys = client_of(on_a_server), keys_of(on_a_server)

@@ -53,10 +53,11 @@ function _M.load()
 end
 
 function _M.start()
-    places.start()
+    places.pause()
     -- The last before the module's own start.
     locks.find(places.address())
     locks.open()
+    places.watch()
 end
 
 -- Phase: access of the locations that publish.

@@ -7,11 +7,12 @@
 -- channels, or joins one, waits for ever (seen: all workers, within the second). What the dead
 -- worker was changing may be half changed, as with nginx' own locks.
 --
--- Looked at by who takes a dead worker's place, before anything is published and before a
--- subscriber is let in: fifteen words of memory. A lock whose address is not where the module's
--- source says is left alone, and so is a process that was killed and is not yet buried.
+-- Looked at by who takes a dead worker's place, before anything is published, before a subscriber
+-- is let in, and once a second: fifteen words of memory. A process that was killed and is not yet
+-- buried is left alone; and so is a zone in which one lock's address is not where the module's
+-- source says: nothing of it is written.
 --
--- Phases: find() init_worker, open() that and access.
+-- Phases: find() init_worker, open() that, access and timers.
 
 local ffi = require("ffi")
 
@@ -68,10 +69,41 @@ local _M = {}
 -- Lists of what find() found.
 local mutexes, words = {}, {}
 
-local function add(mutex, lock)
-    if mutex.word == ffi.cast("pushgate_lock_t *", lock) then
-        mutexes[#mutexes + 1], words[#words + 1] = mutex, lock
+-- The locks of a zone: a list of mutexes and one of their words, in the same order.
+local function locks_of(data)
+    local found_mutexes, found_words = {}, {}
+    local function add(mutex, lock)
+        found_mutexes[#found_mutexes + 1], found_words[#found_words + 1] = mutex, lock
     end
+    for i = 0, 3 do
+        add(data.head.queues[i].mutex, data.head.queues[i].lock)
+    end
+    for i = 0, 9 do
+        add(data.channel_mutexes[i], data.channel_locks[i])
+    end
+    add(data.cleanup_mutex, data.cleanup_lock)
+    return found_mutexes, found_words
+end
+
+-- A mutex knows where its two words are. One of them alone proves nothing: eight bytes farther on,
+-- the second is where the first was.
+local function is_mutex_of(mutex, lock)
+    return mutex.word == ffi.cast("pushgate_lock_t *", lock)
+        and mutex.wait == ffi.cast("unsigned long *", lock) + 1
+end
+
+-- Whether a zone is laid out as this file has it. Adds its locks to those found.
+local function prove(data)
+    local found_mutexes, found_words = locks_of(data)
+    for i, mutex in ipairs(found_mutexes) do
+        if not is_mutex_of(mutex, found_words[i]) then
+            return false
+        end
+    end
+    for i, mutex in ipairs(found_mutexes) do
+        mutexes[#mutexes + 1], words[#words + 1] = mutex, found_words[i]
+    end
+    return true
 end
 
 -- Begins this worker's own list of subscribers. What the dead worker of its place has left there
@@ -102,14 +134,12 @@ function _M.find(places)
     local queue = head.next
     while queue ~= head do
         local data = ffi.cast("pushgate_module_data_t *", ffi.cast("char *", queue) - SIBLINGS)
-        begin_subscribers(data)
-        for i = 0, 3 do
-            add(data.head.queues[i].mutex, data.head.queues[i].lock)
+        if prove(data) then
+            begin_subscribers(data)
+        else
+            ngx.log(ngx.ERR, "the push-stream module is not laid out as locks.lua has it, so what ",
+                "killed workers leave locked stays locked; use Debian 13's")
         end
-        for i = 0, 9 do
-            add(data.channel_mutexes[i], data.channel_locks[i])
-        end
-        add(data.cleanup_mutex, data.cleanup_lock)
         queue = queue.next
     end
 end

@@ -17,10 +17,11 @@
 -- before a reload or a new worker changes anything (pause()) until the table names no more workers
 -- than there are, which says that the old ones are through.
 --
--- Phases: load() init, start() init_worker, wait() access.
+-- Phases: load() init, pause() and watch() init_worker, wait() access.
 
 local ffi = require("ffi")
 
+local locks = require("pushgate.engine.push_stream.locks")
 local monotonic = require("pushgate.monotonic")
 local processes = require("pushgate.processes")
 
@@ -29,6 +30,7 @@ local state = ngx.shared.pushgate_state
 ffi.cdef([[
 typedef struct { int pid[1024]; } pushgate_places_t;
 typedef struct { pushgate_places_t *data; } pushgate_places_zone_t;
+extern long ngx_process_slot;
 extern pushgate_places_zone_t *ngx_http_push_stream_global_shm_zone;
 int poll(void *polls, unsigned long count, int timeout);
 ]])
@@ -63,12 +65,35 @@ function _M.address()
     return C.ngx_http_push_stream_global_shm_zone.data
 end
 
+-- Whether the table is where this file has it, shown by this worker's own place; whether it was
+-- told that it is not.
+local is_proved, has_told_of_table = false, false
+
+-- Nothing is written before a worker has seen its own place. The master, which has none, goes by
+-- that.
+local function prove(places)
+    if is_proved then
+        return true
+    end
+    is_proved = places.pid[C.ngx_process_slot] == ngx.worker.pid()
+    if is_proved then
+        state:set("places:proved", true)
+    elseif not has_told_of_table then
+        has_told_of_table = true
+        ngx.log(ngx.ERR, "the push-stream module's table of workers is not laid out as places.lua ",
+            "has it, so reloads may cost workers; use Debian 13's")
+    end
+    return is_proved
+end
+
 local function look(premature)
     if premature then
         return
     end
+    -- Of a gateway at rest, which nobody asks for anything, too.
+    locks.open()
     local places = C.ngx_http_push_stream_global_shm_zone.data
-    for place = 0, PLACES - 1 do
+    for place = 0, prove(places) and PLACES - 1 or -1 do
         local pid = places.pid[place]
         if pid <= 0 or processes.is_alive(pid) then
             suspects[place] = nil
@@ -82,7 +107,7 @@ local function look(premature)
 end
 
 -- Has everybody publish nothing for a moment, and returns when nobody does. Blocks.
-local function pause()
+function _M.pause()
     state:set("places:pause", monotonic.now() + PAUSE_SECONDS)
     C.poll(nil, 0, FINISH_MS)
 end
@@ -104,10 +129,11 @@ local function count()
     return found
 end
 
--- Whether nothing was going on when this worker last looked.
-local is_calm = false
+-- Whether nothing was going on when this worker last looked; whether it has told that it waited
+-- in vain.
+local is_calm, has_told = false, false
 
--- Returns when workers have begun and ended, so that publishing is safe.
+-- Returns when workers have begun and ended, so that publishing is safe; or in WAIT_SECONDS.
 function _M.wait()
     if is_paused() then
         is_calm = false
@@ -115,7 +141,14 @@ function _M.wait()
         return
     end
     local until_time = monotonic.now() + WAIT_SECONDS
-    while is_paused() or (count() > ngx.worker.count() and monotonic.now() < until_time) do
+    while is_paused() or count() > ngx.worker.count() do
+        if monotonic.now() >= until_time then
+            if not has_told then
+                has_told = true
+                ngx.log(ngx.WARN, "workers begin or end without an end; publishes all the same")
+            end
+            break
+        end
         ngx.sleep(TRY_SECONDS)
     end
     is_calm = true
@@ -124,18 +157,22 @@ end
 -- In the master, which alone gives places to workers.
 function _M.load()
     local places = C.ngx_http_push_stream_global_shm_zone.data
-    for place = 0, PLACES - 1 do
+    for place = 0, state:get("places:proved") and PLACES - 1 or -1 do
         local pid = places.pid[place]
         if pid > 0 and not processes.is_alive(pid) then
             free(places, place, pid)
         end
     end
-    pause()
+    _M.pause()
 end
 
-function _M.start()
-    pause()
-    local ok, err = ngx.timer.every(LOOK_SECONDS, look)
+-- Once locks.lua has found its locks.
+function _M.watch()
+    -- The first look at once, when the module has entered this worker: the next reload may be near.
+    local ok, err = ngx.timer.at(0, look)
+    if ok then
+        ok, err = ngx.timer.every(LOOK_SECONDS, look)
+    end
     if not ok then
         ngx.log(ngx.ERR, "could not start looking after the engine's places: ", err)
     end
