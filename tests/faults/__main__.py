@@ -38,8 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         The exit status: 0 when nothing was found, 1 when something was or could not be started.
     """
     asked = _parser().parse_args(arguments)
-    # As Ctrl-C: what is mounted and started is taken down again.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # What is mounted and started is taken down again, also where a shell has SIGINT ignored.
+    signal.signal(signal.SIGTERM, _stop)
     asked.folder.mkdir(parents=True, exist_ok=True)
     passed = True
     try:
@@ -52,6 +52,10 @@ def main(arguments: Sequence[str]) -> int:
         print("make faults: stopped before its end; no verdict", file=sys.stderr)
         return 130
     return 0 if passed else 1
+
+
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _run(asked: argparse.Namespace) -> bool:

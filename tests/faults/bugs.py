@@ -16,6 +16,7 @@ from tests.faults.run import run
 from tests.faults.stage.system import System
 
 _READERS = 60
+_QUIET_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def hunt(bug: PlantedBug, seed: int) -> Hunt:
         bug.seconds,
         readers=_READERS,
         script=[BY_NAME[name] for name in bug.faults],
+        quiet_seconds=_QUIET_SECONDS,
     )
     with System(bug.edits) as system:
         findings = run(plan, system).verdict.findings

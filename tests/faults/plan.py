@@ -24,6 +24,8 @@ class Plan:
         each_once: whether every fault comes once, in random order, before any comes again.
         script: these instead of what is drawn, one after the other.
         pause_seconds: the most that lies between a recovery and the next fault.
+        quiet_seconds: when nothing has come for so long at the end, all has come. Longer than a
+            ping, at which a stream is told of what it lacks.
     """
 
     seed: int
@@ -37,6 +39,7 @@ class Plan:
     each_once: bool = True
     script: Sequence[Fault] | None = None
     pause_seconds: float = 0.5
+    quiet_seconds: float = 17.0
 
     @property
     def load(self) -> str:

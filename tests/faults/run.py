@@ -30,8 +30,6 @@ from tests.faults.watch import Watch
 
 DRAIN_SECONDS = 120.0
 WARM_UP_SECONDS = 30.0
-QUIET_SECONDS = 17.0
-"""Longer than a ping: what is told at one is told by then."""
 
 
 def run(plan: Plan, system: System, *, tell: Callable[[str], None] = say) -> FaultReport:
@@ -127,7 +125,7 @@ def _drain(scene: Scene) -> None:
         is_complete = counts.open == counts.readers and scene.pages.all_live
         if counts.frames != frames or not is_complete:
             frames, since = counts.frames, time.monotonic()
-        return time.monotonic() - since > QUIET_SECONDS
+        return time.monotonic() - since > scene.plan.quiet_seconds
 
     try:
         wait_until(is_quiet, DRAIN_SECONDS, "all is quiet", every_seconds=0.1)
