@@ -23,7 +23,7 @@ _ALARM = re.compile(
 _SENTENCE = re.compile(rb"[ -~]+\n")
 _CURSOR = rb"[0-9a-f]{8}\.\d{1,15}-\d{1,15}"
 _STREAM = re.compile(
-    rb"(?:retry: \d+\n(?:id: " + _CURSOR + rb"\n)?\n)"
+    rb"(?:retry: \d+\n(?:id: " + _CURSOR + rb"\n(?:event: reset\ndata: [^\r\n\0]+\n)?)?\n)"
     rb"(?::\n\n|(?:id: " + _CURSOR + rb"\n)?(?:event: [^\r\n\0]+\ndata: [^\r\n\0]+\n)?\n)*"
 )
 _REFUSED_STREAM = re.compile(rb'retry: \d+\nevent: error\ndata: \{"reason":"[a-z_]+"\}\n\n')

@@ -261,7 +261,7 @@ def test_the_sockets_folder_is_not_everybodys(tmp_path: Path) -> None:
     assert f"every user can enter {folder} and so publish" in start()
 
 
-def test_no_public_location_is_more_than_a_stream() -> None:
+def test_no_public_location_gives_more_than_a_stream() -> None:
     """The public server's own files: each location that it includes, and what it does."""
     folder = REPOSITORY / "nginx"
     public = (folder / "servers" / "public.conf").read_text()
@@ -270,6 +270,7 @@ def test_no_public_location_is_more_than_a_stream() -> None:
     assert locations == [
         "locations/subscribe.conf",
         "locations/polling.conf",
+        "locations/receipts.conf",
         "locations/refused.conf",
         "locations/nothing.conf",
     ]
