@@ -88,10 +88,12 @@ class _Deck:
 
     def several(self) -> list[Fault]:
         """Return two or three faults that befall different things, as far as there are such."""
-        befalls = {fault.befalls for fault in self._faults}
+        mixing = [fault for fault in self._faults if fault.mixes]
+        weights = [fault.weight for fault in mixing]
+        befalls = {fault.befalls for fault in mixing}
         chosen: dict[str, Fault] = {}
         while len(chosen) < min(self._random.choice((2, 2, 3)), len(befalls)):
-            fault = self._random.choices(self._faults, self._weights)[0]
+            fault = self._random.choices(mixing, weights)[0]
             chosen.setdefault(fault.befalls, fault)
         return list(chosen.values())
 

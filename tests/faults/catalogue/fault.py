@@ -74,6 +74,7 @@ class Fault:
         target_seconds: what the 99th percentile of its recoveries is to be below; None where
             nothing was promised.
         weight: how often it is drawn, beside others.
+        mixes: whether it may come together with others.
         loses_data: whether Redis loses what it had acknowledged, so that an epoch may end.
     """
 
@@ -84,6 +85,7 @@ class Fault:
     target_seconds: float | None = None
     weight: float = 1.0
     loses_data: bool = False
+    mixes: bool = True
 
     @property
     def befalls(self) -> str:
