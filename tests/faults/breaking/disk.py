@@ -6,7 +6,8 @@ Redis (`appendfsync everysec`) confirms the writes with which it finds the disk 
 turn of its event loop, though they are not whole in its file; it refuses all further ones with
 MISCONF, answers reads, and takes writes again by itself within a second of there being room, when
 it also writes what it owed. Killed before that, it comes back without what it owed: confirmed
-writes may be lost. It starts on a full disk too.
+writes may be lost. It starts on a full disk too. What fitted of a transaction may stay in its file
+with the whole behind it, which the next start does twice or refuses: BGREWRITEAOF mends that.
 
 PostgreSQL fails the statement that needs more room for a table, and works on; the next one after
 there is room succeeds. When it is the write-ahead log that needs a further file (16 MB), it panics,
