@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
@@ -289,7 +290,11 @@ class Outbox:
         OutboxRow.objects.using(self.alias).filter(pk=row_id).update(refused=reason)
 
     def purge(self, until: int, retention_seconds: float, count: int) -> int:
-        """Delete the oldest rows: at most `count`, relayed (id <= `until`) and old enough."""
+        """Delete the oldest rows: at most `count`, relayed (id <= `until`) and old enough.
+
+        It stops at the first that is not: where the site's clock was put wrong for a moment, rows
+        behind it may look older, and what is kept must have no hole when it is relayed again.
+        """
         oldest = (
             OutboxRow.objects.using(self.alias)
             .filter(id__lte=until, refused="")
@@ -297,7 +302,7 @@ class Outbox:
             .values_list("id", "created_at")[:count]
         )
         cutoff = timezone.now() - timedelta(seconds=retention_seconds)
-        past = [row_id for row_id, created_at in oldest if created_at < cutoff]
+        past = [row_id for row_id, _ in takewhile(lambda row: row[1] < cutoff, oldest)]
         if past:
             self._delete(past)
         return len(past)

@@ -475,6 +475,18 @@ def test_rows_that_were_not_relayed_are_never_purged(site: Site):
     assert OutboxRow.objects.count() == 1
 
 
+def test_what_is_kept_has_no_hole_though_the_sites_clock_was_wrong(site: Site):
+    thread = site.thread()
+    for number in range(4):
+        Comment.objects.create(thread=thread, author="Ada", text=str(number))
+    first, second, third, fourth = OutboxRow.objects.order_by("id")
+    hour = timedelta(hours=1)
+    for row, age in ((first, 2 * hour), (second, -hour), (third, 2 * hour), (fourth, 0 * hour)):
+        OutboxRow.objects.filter(pk=row.pk).update(created_at=timezone.now() - age)
+    assert Outbox(site.alias).purge(fourth.pk, retention_seconds=3600, count=100) == 1
+    assert list(OutboxRow.objects.order_by("id")) == [second, third, fourth]
+
+
 def test_an_outbox_made_anew_starts_afresh(site: Site):
     thread = site.thread()
     relay = site.relay()
