@@ -16,14 +16,12 @@
 --
 -- Phases: all; start() init_worker, finish() exit_worker.
 
-local ffi = require("ffi")
+local processes = require("pushgate.processes")
 
 local dict = ngx.shared.pushgate_counts
 
 local FLUSH_SECONDS = 1
 local WORKER, TOTAL = "worker:", "total:"
-
-ffi.cdef("int kill(int pid, int signal);")
 
 local held = {}
 local flushed_at = 0
@@ -97,7 +95,7 @@ end
 local function fold_killed()
     for _, key in ipairs(dict:get_keys(0)) do
         local pid = key:match("^" .. WORKER .. "(%d+)$")
-        if pid and ffi.C.kill(tonumber(pid), 0) ~= 0 then
+        if pid and not processes.is_alive(tonumber(pid)) then
             fold(key, true)
         end
     end

@@ -144,14 +144,14 @@ PLANTED_BUGS = (
             ),
         ),
         (LOST, UNBALANCED),
-        ("formatter: stopped past its leases",),
+        ("formatter: stopped for longer than leases last",),
     ),
     # In the formatter and its scripts.
     PlantedBug(
         "no fencing, and no look whether a job was finished before",
         (_NO_FENCING, _FINISHED_AGAIN),
         (TWICE, OUT_OF_ORDER, UNBALANCED),
-        ("formatter worker: stopped past its leases",) * 3,
+        ("formatter worker: stopped for longer than leases last",) * 3,
     ),
     PlantedBug(
         "a finish repeated after a time-out publishes again",
@@ -218,7 +218,7 @@ PLANTED_BUGS = (
             ),
         ),
         (LOST,),
-        ("gateway: reload", "gateway: stopped past its leases"),
+        ("gateway: reload", "gateway: stopped for longer than leases last"),
     ),
     # In the gateway.
     PlantedBug(

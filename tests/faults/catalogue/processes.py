@@ -136,7 +136,7 @@ def _faults_of(part: str) -> tuple[Fault, ...]:
         Fault(f"{part}: kill -9", PROCESSES, _kill(part), target_seconds=target, weight=2),
         Fault(f"{part}: clean restart", PROCESSES, _end(part), target_seconds=target),
         Fault(
-            f"{part}: stopped past its leases",
+            f"{part}: stopped for longer than leases last",
             PROCESSES,
             _stop(part, *_PAST_THE_LEASES),
             target_seconds=target,
@@ -159,7 +159,11 @@ FAULTS = (
         target_seconds=6.0,
     ),
     Fault("formatter worker: kill -9", PROCESSES, _kill_worker("formatter"), target_seconds=6.0),
-    Fault("formatter worker: stopped past its leases", PROCESSES, _stop_worker("formatter")),
+    Fault(
+        "formatter worker: stopped for longer than leases last",
+        PROCESSES,
+        _stop_worker("formatter"),
+    ),
     Fault(
         "gateway worker: kill -9",
         PROCESSES,
@@ -167,7 +171,9 @@ FAULTS = (
         target_seconds=3.0,
         weight=2,
     ),
-    Fault("gateway worker: stopped past the lease", PROCESSES, _stop_worker("gateway")),
+    Fault(
+        "gateway worker: stopped for longer than leases last", PROCESSES, _stop_worker("gateway")
+    ),
     Fault("gateway: reload", PROCESSES, _reload, weight=2),
     Fault("gateway: reload, and a worker killed", PROCESSES, _reload_and_kill_worker),
     Fault("site worker: kill -9", PROCESSES, _kill_worker("site"), target_seconds=10.0),

@@ -14,9 +14,6 @@ from tests.faults.checking.streams import Streams, cursor_in, periods_of
 from tests.faults.checking.truth import Truth
 from tests.faults.evidence import Evidence, Kind, Mark, ReaderHistory, Sign, Verdict
 
-_SEEN_WITHIN_SECONDS = 10.0
-"""Of its happening the harness knows of a move of the epoch."""
-
 _READ_LATE_SECONDS = 0.2
 """So much later than the gateway the harness may have read an entry."""
 
@@ -65,8 +62,7 @@ class Resets:
         before = self._position_before(reader, number, mark)
         if mark.reason == "epoch":
             if before and before.epoch == now.epoch:
-                early = self._is_early(reader, number, mark, now.epoch)
-                return "" if early else "its position was of that epoch already"
+                return "its position was of that epoch already"
             lost = self._log_lost(before.epoch if before else "", now.epoch)
             return "" if lost else "the log lost nothing"
         if mark.reason == "history":
@@ -81,24 +77,6 @@ class Resets:
             )
             return "" if missed >= HISTORY_LENGTH else f"at most {missed} events lie between"
         return "there is no reason for that"
-
-    def _is_early(self, reader: ReaderHistory, number: int, reset: Mark, epoch: str) -> bool:
-        """Return whether a gateway that was behind told of a loss before it knew the new epoch.
-
-        Redis had moved on, so the reader's position was worth nothing any more. Each loss may be
-        told of once in this way.
-        """
-        told_before = (
-            mark.sign is Sign.RESET and mark.reason == "epoch" and _epoch_of(mark) == epoch
-            for mark in reader.marks[:number]
-        )
-        # The first one of an epoch is that which began it, for those who saw it begin.
-        began = any(mark for mark in reader.marks[:number] if _epoch_of(mark) not in ("", epoch))
-        moved = any(
-            move.old == epoch and move.justified and reset.at >= move.at - _SEEN_WITHIN_SECONDS
-            for move in self._move_to.values()
-        )
-        return moved and sum(told_before) <= began
 
     def _position_before(self, reader: ReaderHistory, number: int, reset: Mark) -> Cursor | None:
         """Return the last position a reader had before the connection that told it of a reset."""
@@ -143,7 +121,3 @@ class Resets:
         end = len(self._truth.channels.get(channel, ()))
         next_one = next((place for place in map(place_of, after) if place is not None), end)
         return next_one - had - 1
-
-
-def _epoch_of(mark: Mark) -> str:
-    return mark.cursor.partition(".")[0]

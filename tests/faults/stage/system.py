@@ -26,7 +26,7 @@ from pushgate.leases import RELAY
 from stack.gateway import Answer
 from stack.health import UnixConnection
 from stack.postgres_server import KEEPS_COMMITS, PostgresServer
-from stack.process import Process, free_port, wait_until
+from stack.process import Process, free_port
 from tests.faults.breaking.clock import Clocks
 from tests.faults.breaking.disk import Disk, SlowDisks
 from tests.faults.breaking.links import Links
@@ -315,15 +315,6 @@ class System:
     def running(self) -> bool:
         """Whether whoever supervises the parts still runs."""
         return self._run is not None and self._run.running
-
-    def wait_until_healthy(self, deadline_seconds: float) -> None:
-        """Return when site, gateway and Redis answer; raises DeadlineMissed."""
-        wait_until(self._is_healthy, deadline_seconds, "all parts answer", every_seconds=0.1)
-
-    def _is_healthy(self) -> bool:
-        with suppress(OSError, redis.RedisError):
-            return bool(self.redis().ping()) and self.ask_gateway("/readyz").status == 200
-        return False
 
 
 def _text_of(log: Path) -> str:

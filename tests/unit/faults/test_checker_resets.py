@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pushgate.log import HISTORY_LENGTH
 from tests.faults.checking.expectations import assert_clean, assert_found, some_events
-from tests.faults.checking.story import Story
-from tests.faults.evidence import Kind, ReaderHistory, Sign
-
-
-@pytest.fixture
-def story() -> Story:
-    """A thread with a comment from before the readers came."""
-    made = Story()
-    made.write()
-    return made
-
-
-@pytest.fixture
-def reader(story: Story) -> ReaderHistory:
-    """One who subscribed behind that comment."""
-    return story.reader()
+from tests.faults.evidence import Kind, Sign
 
 
 def test_a_reset_after_the_log_lost_its_end_is_justified(story, reader):
@@ -66,29 +49,10 @@ def test_a_reset_although_the_log_lost_nothing_is_false(story, reader, justified
     assert_found(story, Kind.FALSE_RESET)
 
 
-@pytest.mark.parametrize("seconds_before, is_false", [(2.0, False), (60.0, True)])
-def test_a_gateway_that_is_behind_tells_of_the_loss_in_the_old_epoch(
-    story, reader, seconds_before, is_false
-):
-    events = some_events(story)
-    story.deliver(reader, events)
-    # Redis has lost the end already; the gateway finds out a moment later and tells everybody.
-    story.mark(reader, Sign.RESET, story.here(), "epoch")
-    story.lose_tail(events[3:], "bbbbbbbb")
-    (move,) = story.evidence.epochs
-    story.evidence.epochs = [replace(move, at=reader.marks[-1].at + seconds_before)]
-    story.mark(reader, Sign.RESET, "bbbbbbbb.1004-0", "epoch")
-    story.deliver(reader, events[3:])
-    if is_false:
-        assert_found(story, Kind.FALSE_RESET)
-    else:
-        assert_clean(story)
-
-
-def test_a_loss_is_told_once_in_the_old_epoch(story, reader):
+def test_a_loss_is_not_told_in_the_old_epoch(story, reader):
+    """Its position is void as soon as the new epoch begins, and all would be told once more."""
     story.deliver(reader, some_events(story))
-    for _ in range(2):
-        story.mark(reader, Sign.RESET, story.here(), "epoch")
+    story.mark(reader, Sign.RESET, story.here(), "epoch")
     story.move_epoch("bbbbbbbb", justified=True)
     assert_found(story, Kind.FALSE_RESET)
 

@@ -16,23 +16,9 @@ from tests.faults.checking.expectations import (
 )
 from tests.faults.checking.findings import MOST_LISTED
 from tests.faults.checking.story import Story
-from tests.faults.evidence import Kind, Mark, ReaderHistory, Sign
+from tests.faults.evidence import Kind, Mark, Sign
 
 UPDATED, DELETED = "comment.updated", "comment.deleted"
-
-
-@pytest.fixture
-def story() -> Story:
-    """A thread with a comment from before the readers came."""
-    made = Story()
-    made.write()
-    return made
-
-
-@pytest.fixture
-def reader(story: Story) -> ReaderHistory:
-    """One who subscribed behind that comment."""
-    return story.reader()
 
 
 def test_a_run_in_which_all_goes_well_is_clean(story, reader):

@@ -6,24 +6,9 @@ import pytest
 
 from loadtest.record import Answer
 from tests.faults.checking.expectations import assert_clean, assert_found, some_events
-from tests.faults.checking.story import Story
-from tests.faults.evidence import Kind, ReaderHistory
+from tests.faults.evidence import Kind
 
 UPDATED, DELETED = "comment.updated", "comment.deleted"
-
-
-@pytest.fixture
-def story() -> Story:
-    """A thread with a comment from before the readers came."""
-    made = Story()
-    made.write()
-    return made
-
-
-@pytest.fixture
-def reader(story: Story) -> ReaderHistory:
-    """One who subscribed behind that comment."""
-    return story.reader()
 
 
 @pytest.mark.parametrize("doomed, answer", [(True, Answer.NONE), (False, Answer.REFUSED)])
