@@ -19,8 +19,10 @@ def test_a_history_that_takes_no_frame_is_begun_anew(
     client, keys, log = on_a_server.client, on_a_server.keys, on_a_server.log
     assert client is not None
     assert keys is not None
-    publish(on_a_server, 2)
+    publish(on_a_server, 1)
     before = log.cursor()
+    # Behind the cursor, so that the history lacks something however soon the next frame comes.
+    publish(on_a_server, 1)
     key = keys.channel("thread:1")
     if is_ahead:
         client.xadd(key, {"channels": "thread:1", "frame": "x"}, id=f"{before.ms + 10**7}-0")
