@@ -29,8 +29,12 @@ CHROMIUM_OPTIONS = [
 
 
 def until(page: Page, expression: str) -> None:
-    """Waits until the page finds the expression true."""
-    page.wait_for_function(expression, timeout=DEADLINE_SECONDS * 1000)
+    """Waits until the page finds the expression true.
+
+    Asked by the clock, since Playwright's default asks with each frame, and a page under test may
+    paint none.
+    """
+    page.wait_for_function(expression, timeout=DEADLINE_SECONDS * 1000, polling=20)
 
 
 @dataclass(frozen=True)
