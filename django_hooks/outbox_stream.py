@@ -134,6 +134,10 @@ class OutboxStream:
         self.look_at_waiting(_reason(turn))
         return turn
 
+    def disconnect(self) -> None:
+        """Close its connection; who asks the database next opens another."""
+        self._outbox.disconnect()
+
     def look_at_waiting(self, reason: str) -> None:
         """Raise the alarm, now and then, while the oldest row waits too long.
 

@@ -48,6 +48,8 @@ HELD_BACK_SECONDS = (0.005, 0.05)
 # Well within the lease: who pauses for as long as it lasts loses it each time.
 FULL_SECONDS = (0.1, 1.0)
 LOOK_FOR_OUTBOXES_EVERY_SECONDS = 5.0
+# Sooner after a database that could not be read: its rows wait.
+LOOK_AGAIN_SECONDS = (0.1, LOOK_FOR_OUTBOXES_EVERY_SECONDS)
 
 
 class Relay:
@@ -84,6 +86,7 @@ class Relay:
         self._known = Known()
         self._names: dict[str, str] = {}
         self._look_again_at = 0.0
+        self._failed_looks = 0
         self._left_alone_until: dict[str, float] = {}
         self._redis = Reachability(logger, "Redis")
         self._watch = DatabaseWatch()
@@ -203,7 +206,10 @@ class Relay:
         if self._lease is not None:
             logger.info("leads from now on, as %s", self._owner)
             self._renewed_at = now
-            # Others may have moved, purged or replaced what this one knew.
+            # Others may have moved, purged or replaced what this one knew. Its connections are as
+            # old, and may have broken since with nobody to notice.
+            for stream in self._streams.values():
+                stream.disconnect()
             self._streams.clear()
             self._names.clear()
             self._look_again_at = now
@@ -215,10 +221,12 @@ class Relay:
         if now < self._look_again_at:
             return
         self._look_again_at = now + LOOK_FOR_OUTBOXES_EVERY_SECONDS
+        failed = False
         for alias in self._aliases:
             if alias in self._streams or now < self._left_alone_until.get(alias, 0.0):
                 continue
             outbox = Outbox(alias)
+            asked_at = time.monotonic()
             try:
                 with self._watch.over(alias):
                     is_wanted = outbox.exists() and self._is_first_name(outbox)
@@ -227,7 +235,13 @@ class Relay:
             except DatabaseError as error:
                 outbox.disconnect()
                 logger.error("database %r cannot be read: %s", alias, one_line(error))
-                self._leave_alone(alias)
+                failed = True
+                if time.monotonic() - asked_at >= RELAY_RENEW_SECONDS:
+                    self._leave_alone(alias)
+        self._failed_looks = self._failed_looks + 1 if failed else 0
+        if failed:
+            pause = backoff.jittered(LOOK_AGAIN_SECONDS, self._failed_looks)
+            self._look_again_at = time.monotonic() + pause
 
     def _leave_alone(self, alias: str | None) -> None:
         """Ask a database that took long, or may have, only when the others have had their time."""

@@ -1,18 +1,20 @@
 """The relay beside databases that are slow, silent or gone: they hold up nobody else."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from django_hooks import relay as relay_module
 from django_hooks.outbox import Outbox
 from example_site.settings import database
 from example_site.threads.models import Comment
 from pushgate import Leases
+from stack.process import wait_until
 from tests.integration.conftest import close_database, open_database
 from tests.integration.test_relay import Site, move_all, site
 
@@ -99,3 +101,43 @@ def test_a_database_whose_turn_outlasts_the_lease_does_not_stop_the_others(
     relay = site.relay()
     assert move_all(relay) == 1
     assert site.texts() == ["one"]
+
+
+@pytest.mark.parametrize("site_database", ["postgresql"], indirect=True)
+def test_a_relay_that_leads_again_asks_on_a_connection_of_its_own_time(site: Site):
+    """The one it had may have broken while another led."""
+    thread = site.thread()
+    first, second = site.relay("first"), site.relay("second")
+    assert first.turn().leads
+    site.client.delete(site.keys.lease("relay"))
+    assert second.turn().leads
+    Comment.objects.create(thread=thread, author="Ada", text="one")
+    assert not first.turn().leads
+    with contextlib.closing(connections[site.alias].copy()) as another:
+        pid = connections[site.alias].connection.info.backend_pid
+        with another.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+            assert cursor.fetchone() == (True,)
+    second.release()
+    assert move_all(first) == 1
+    assert site.texts() == ["one"]
+
+
+def test_an_outbox_that_could_not_be_read_is_soon_looked_at_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(relay_module, "LOOK_FOR_OUTBOXES_EVERY_SECONDS", 3600.0)
+    monkeypatch.setattr(relay_module, "LOOK_AGAIN_SECONDS", (0.01, 0.01))
+    exists = Outbox.exists
+    failures = iter([True])
+
+    def exists_or_fails_once(outbox: Outbox) -> bool:
+        if next(failures, False):
+            raise OperationalError("terminating connection due to administrator command")
+        return exists(outbox)
+
+    monkeypatch.setattr(Outbox, "exists", exists_or_fails_once)
+    Comment.objects.create(thread=site.thread(), author="Ada", text="one")
+    relay = site.relay()
+    assert move_all(relay) == 0
+    wait_until(lambda: move_all(relay) == 1, 10, "the row is moved")
