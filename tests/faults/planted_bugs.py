@@ -339,12 +339,13 @@ PLANTED_BUGS = (
             _lua(
                 "tail",
                 "            if not told and taken == 0 then\n                trouble(run, err)\n",
-                "            if not told and taken == 0 then\n                from = from + 1\n"
-                "                trouble(run, err)\n",
+                "            if not told and taken == 0 then\n"
+                '                book(books, "handed_over", entries, from, from)\n'
+                "                from = from + 1\n                trouble(run, err)\n",
             ),
         ),
-        (LOST, UNBALANCED),
-        ("gateway: reload",) * 3,
+        (LOST, UNBALANCED, Kind.FALSE_RESET),
+        ("crash gateway.before_taking",) * 8,
     ),
     PlantedBug(
         "a frame goes to the next thread's readers too",

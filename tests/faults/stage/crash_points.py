@@ -173,6 +173,14 @@ CRASH_POINTS = (
         "            taken, err, for_good = link:hand_over(entries, from)",
         after=True,
     ),
+    # The engine's worker has been handed a frame, and has not taken it.
+    CrashPoint(
+        "gateway.before_taking",
+        "gateway",
+        "lua/pushgate/engine/push_stream.lua",
+        "    generation.check()",
+        after=True,
+    ),
     # A subscriber has its history and is not registered yet.
     CrashPoint(
         "gateway.history_read",
