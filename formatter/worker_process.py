@@ -12,6 +12,7 @@ from functools import partial
 import gevent
 
 from formatter import logs
+from formatter.append_only_file import AppendOnlyFile
 from formatter.attempt import Attempts
 from formatter.metrics import Metrics, registry_of
 from formatter.metrics_server import Address, MetricsServer
@@ -90,6 +91,9 @@ def run_worker(
             gevent.signal_handler(name, _stop, worker, following)
         watchdog.start()
         at_the_end.callback(watchdog.stop)
+        file = AppendOnlyFile(client, keys)
+        file.start()
+        at_the_end.callback(file.stop)
         following.start()
         at_the_end.callback(following.stop, PUBLISHERS_SECONDS)
         worker.run()

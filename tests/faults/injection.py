@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from stack.errors import StackError
+from stack.errors import DeadlineMissed, StackError
 from tests.faults.books import unbalanced
 from tests.faults.catalogue.fault import DISK, Fault, Ground, NoEffect, Thaw
 from tests.faults.evidence import Finding, Kind
@@ -57,11 +57,15 @@ def inject_all(scene: Scene, tell: Callable[[str], None]) -> None:
     ends_at = time.monotonic() + scene.plan.seconds
     said_at = time.monotonic()
     deck = _Deck(scene.plan, scene.random)
+    told = 0
     while time.monotonic() < ends_at and scene.ground.system.running:
         if scene.random.random() < scene.plan.mixtures:
             _inject(scene, deck.several())
         else:
             _inject(scene, [deck.one()])
+        for finding in scene.findings[told:]:
+            tell(f"{finding.kind.value}: {finding.sentence}")
+        told = len(scene.findings)
         scene.ground.wait(scene.random.uniform(0, scene.plan.pause_seconds))
         if time.monotonic() >= said_at + _SAID_EVERY_SECONDS:
             said_at = time.monotonic()
@@ -139,7 +143,7 @@ def _inject(scene: Scene, faults: Sequence[Fault]) -> None:
         _recover(scene, faults, runs)
     finally:
         for thaw in thaws:
-            thaw()
+            _thaw(scene, thaw)
     scene.faults += runs
 
 
@@ -159,6 +163,13 @@ def _inject_one(
         run.took_effect, run.note = False, f"{type(error).__name__}: {error}"
     finally:
         run.ended_at = time.monotonic()
+
+
+def _thaw(scene: Scene, thaw: Thaw) -> None:
+    try:
+        thaw()
+    except DeadlineMissed as error:
+        scene.findings.append(Finding(Kind.NOT_BACK, time.monotonic(), str(error)))
 
 
 def _recover(scene: Scene, faults: Sequence[Fault], runs: Sequence[FaultRun]) -> None:

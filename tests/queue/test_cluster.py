@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from django_hooks.wake import wake_relay
+from formatter.append_only_file import AppendOnlyFile
 from formatter.pipelines_check import Findings
 from formatter.redis_check import check_redis
 from pushgate import (
@@ -163,6 +164,21 @@ def test_check_config_can_look_at_it(client: redis.Redis, keys: Keys) -> None:
     findings = Findings()
     check_redis(client, keys, PARTITIONS, findings)
     assert findings == Findings()
+
+
+def test_the_file_of_the_node_that_has_the_namespace_is_written_anew(
+    redis_cluster: RedisCluster, client: redis.Redis, keys: Keys
+) -> None:
+    node: Any = client
+    home = node.get_node_from_key(keys.log)
+
+    def rewrites() -> int:
+        facts: dict[str, int] = node.info("persistence", target_nodes=home)
+        return facts["aof_rewrites"]
+
+    before = rewrites()
+    assert AppendOnlyFile(client, keys).look() == (before == 0)
+    wait_until(rewrites, 10, "it is written anew")
 
 
 def test_the_relay_is_woken(client: redis.Redis, keys: Keys) -> None:

@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import signal
-from contextlib import suppress
+from functools import partial
 from random import Random
 
-import redis
-
-from stack.process import wait_until
-from tests.faults.catalogue.fault import DISK, Fault, Ground
-
-_REWRITE_SECONDS = 15.0
+from tests.faults.catalogue.data import wait_until_file_is_anew
+from tests.faults.catalogue.fault import DISK, Fault, Ground, Thaw
 
 
-def _fill_redis(ground: Ground, random: Random) -> None:
-    """And what an operator is told to do when there is room again: have Redis write its file anew.
-
-    Redis 8.0 may leave in it the part of a transaction that still fitted, and the whole behind it:
-    the next start then does that part twice, or refuses the file (both seen).
-    """
+def _fill_redis(ground: Ground, random: Random) -> Thaw:
+    """And until the formatter has had Redis write its file anew: it may hold half a transaction."""
     disk = ground.system.redis_disk
+    client = ground.system.redis()
+    before = client.info("persistence")["aof_rewrites"]
     disk.fill()
     try:
         ground.wait(random.uniform(1, 4))
     finally:
         disk.free()
-    client = ground.system.redis()
-
-    def is_written_anew() -> bool:
-        with suppress(redis.RedisError):
-            facts = client.info("persistence")
-            if facts["aof_rewrite_in_progress"] or facts["aof_rewrite_scheduled"]:
-                return False
-            if facts["aof_last_write_status"] == "ok" and wanted:
-                client.bgrewriteaof()
-                wanted.clear()
-                return False
-            return not wanted
-        return False
-
-    wanted = [True]
-    wait_until(is_written_anew, _REWRITE_SECONDS, "Redis has written its file anew")
+    return partial(wait_until_file_is_anew, client, before)
 
 
 def _fill_database(ground: Ground, random: Random) -> None:
