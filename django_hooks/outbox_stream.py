@@ -210,6 +210,8 @@ class OutboxStream:
                 now.epoch,
             )
             self._known.epoch = now.epoch
+            # Before the database is asked, which may not answer: one set-back ends one epoch.
+            self._known.marks[self._source] = int(mark or 0)
             self._purged_until = self._outbox.purged_until()
         self._known.marks[self._source] = int(mark or 0)
         return mark

@@ -85,7 +85,9 @@ class LeaseStore(Protocol):
     """Where leases are kept."""
 
     def acquire(self, name: str, owner: str, seconds: float = LEASE_SECONDS) -> Lease | None:
-        """Takes the lease, or returns None when somebody holds it."""
+        """Takes the lease, or returns None when somebody holds it. That one has it for `seconds`
+        from now at the most: if it had more, it got it before the clock was put back.
+        """
         ...
 
     def renew(self, lease: Lease, seconds: float = LEASE_SECONDS) -> bool:
@@ -150,7 +152,9 @@ class Leases:
         return bool(self._release([self._keys.lease(lease.name)], [lease.holder]))
 
     def attend(self, owner: str, seconds: float = LEASE_SECONDS) -> Attendance:
-        """See `LeaseStore.attend`. By the clock of Redis, so that no two clocks must agree."""
+        """See `LeaseStore.attend`. By the clock of Redis, so that no two clocks must agree; who was
+        seen before it was put back counts as seen now.
+        """
         rank, live = self._attend([self._keys.workers], [owner, int(seconds * 1000)])
         return Attendance(rank, live)
 

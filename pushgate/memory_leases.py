@@ -26,6 +26,7 @@ class MemoryLeases:
         """See `LeaseStore.acquire`."""
         held = self._held.get(name)
         if held is not None and held[1] > self._clock():
+            self._held[name] = (held[0], min(held[1], self._clock() + seconds))
             return None
         self._tokens[name] += 1
         lease = Lease(name, owner, self._tokens[name])

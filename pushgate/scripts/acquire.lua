@@ -1,7 +1,12 @@
 -- acquire: take a lease that nobody holds, with a token above all given out before.
 -- KEYS: lease, fence          ARGV: name, owner, milliseconds
--- Returns the token, or 0 when somebody holds it.
-if redis.call("EXISTS", KEYS[1]) == 1 then
+-- Returns the token, or 0 when somebody holds it. A lease that would last for longer than the one
+-- asked for was given before Redis' clock was put back: from now on it lasts as long as that.
+local left = redis.call("PTTL", KEYS[1])
+if left > tonumber(ARGV[3]) then
+    redis.call("PEXPIRE", KEYS[1], ARGV[3])
+end
+if left ~= -2 then
     return 0
 end
 local token = redis.call("HINCRBY", KEYS[2], ARGV[1], 1)

@@ -4,6 +4,10 @@
 local time = redis.call("TIME")
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 redis.call("ZADD", KEYS[1], now, ARGV[1])
+-- Who was seen later than now was seen before Redis' clock was put back.
+for _, owner in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "(" .. now, "+inf")) do
+    redis.call("ZADD", KEYS[1], now, owner)
+end
 redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", "(" .. (now - tonumber(ARGV[2])))
 local owners = redis.call("ZRANGE", KEYS[1], 0, -1)
 local rank = 0

@@ -419,6 +419,34 @@ def test_rows_are_moved_again_when_redis_was_emptied(site: Site):
     assert log.history("thread:1", shown).reset is ResetReason.EPOCH
 
 
+def test_one_loss_ends_one_epoch_though_the_database_fails_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(backoff, "UNREACHABLE_SECONDS", (0.0, 0.0))
+    thread = site.thread()
+    relay = site.relay()
+    Comment.objects.create(thread=thread, author="Ada", text="one")
+    assert move_all(relay) == 1
+    log = RedisLog(site.client, site.keys)
+    # As a Redis that was emptied: what is gone with it is the mark, and the lease stays for once.
+    site.client.delete(site.keys.relay)
+    asked = Outbox.purged_until
+    failures = iter([True])
+
+    def fails_once(outbox: Outbox) -> int:
+        if next(failures, False):
+            raise OperationalError("server closed the connection unexpectedly")
+        return asked(outbox)
+
+    monkeypatch.setattr(Outbox, "purged_until", fails_once)
+    before = log.cursor().epoch
+    assert relay.turn().failed
+    epoch = log.cursor().epoch
+    assert epoch != before
+    assert move_all(relay) == 1
+    assert log.cursor().epoch == epoch
+
+
 def test_a_row_that_is_no_event_is_kept_aside_and_holds_nobody_up(
     site: Site, caplog: pytest.LogCaptureFixture
 ):

@@ -10,6 +10,7 @@ from pushgate import Event, Finished, InvalidEvent, Lease, LeaseLost, MarkMoved,
 from pushgate.frames import Frame, frame_of
 from pushgate.job_queue import FROM_THE_START, ForwardedRow, partition_of
 from pushgate.leases import Attendance
+from stack.process import wait_until
 from tests.queue.conftest import LIMIT, QueueUnderTest
 
 LONG_SECONDS = 600
@@ -337,6 +338,37 @@ def test_waiting_does_not_see_jobs_before_its_position(under_test: QueueUnderTes
     (job,) = under_test.queue.claim(lease, FROM_THE_START, 10)
     assert under_test.queue.wait({lease.name: FROM_THE_START}, 0) == {lease.name}
     assert under_test.queue.wait({lease.name: job.entry_id}, 0) == set()
+
+
+def test_a_lease_from_before_the_clock_was_put_back_lasts_no_longer_than_any(
+    under_test: QueueUnderTest,
+) -> None:
+    """Nothing else would last so long: those of one name are all asked for with one duration."""
+    leases = under_test.queue.leases
+    lease = leases.acquire("0", "worker-1", LONG_SECONDS)
+    assert lease is not None
+    assert leases.acquire("0", "worker-2", 0.05) is None
+    wait_until(lambda: leases.acquire("0", "worker-2", 0.05), 10, "it has run out")
+    assert not leases.renew(lease)
+
+
+def test_who_asks_for_a_lease_in_vain_does_not_shorten_it(under_test: QueueUnderTest) -> None:
+    leases = under_test.queue.leases
+    lease = leases.acquire("0", "worker-1", LONG_SECONDS)
+    assert lease is not None
+    assert leases.acquire("0", "worker-2", 2 * LONG_SECONDS) is None
+    assert leases.renew(lease)
+
+
+def test_who_was_seen_before_the_clock_was_put_back_and_no_more_is_gone(
+    on_a_server: QueueUnderTest,
+) -> None:
+    leases, keys = on_a_server.queue.leases, on_a_server.keys
+    assert on_a_server.client is not None and keys is not None
+    assert leases.attend("a") == Attendance(rank=0, live=1)
+    on_a_server.client.zincrby(keys.workers, 40_000, "a")
+    assert leases.attend("b") == Attendance(rank=1, live=2)
+    wait_until(lambda: leases.attend("b", 0.05).live == 1, 10, "the other one is gone")
 
 
 def test_live_workers_are_counted(under_test: QueueUnderTest) -> None:
