@@ -200,7 +200,7 @@ def time_of(entry_id: bytes) -> datetime:
 
 
 def _owner_in(holder: Any) -> str:
-    """The owner in a lease's value `<token>:<owner>`."""
+    """The owner in a lease's value `<token>@<life of Redis>:<owner>`."""
     return holder.decode().partition(":")[2] if isinstance(holder, bytes) else ""
 
 

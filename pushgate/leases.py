@@ -1,6 +1,7 @@
 """Who may act for a partition, or as the relay: one owner at a time, for a limited time, with a
 fencing token that only grows. A script that writes checks the token, so that an owner that slept
-through the end of its lease cannot write any more.
+through the end of its lease cannot write any more. A lease is of one life of Redis: whoever held it
+before a restart asks anew, and reads from the start what Redis has now.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Lease:
 
     @property
     def holder(self) -> str:
-        """What the lease's key holds while it is this owner's."""
+        """How it names itself to a script; the lease's key has the life of Redis in it as well."""
         return f"{self.token}:{self.owner}"
 
     def lost(self) -> LeaseLost:

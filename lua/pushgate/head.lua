@@ -116,6 +116,13 @@ function _M.resume(subscriber, text, now)
     if not found then
         return nil, err
     end
+    if found.reset == "history" and asked.epoch == now.epoch
+        and is_after(asked.ms, asked.seq, now.ms, now.seq)
+    then
+        -- Whatever its channels' histories have lost, the tail has yet to hand over: it is behind
+        -- the subscriber. A reset at `now` would give it again what it has.
+        found = { entries = {} }
+    end
     if found.reset then
         if found.reset == "epoch" and asked.epoch == now.epoch then
             -- It is we who are behind: a position of ours would be the next one to be void.

@@ -104,10 +104,6 @@ class _Deck:
 
 def _inject(scene: Scene, faults: Sequence[Fault]) -> None:
     """Inject faults at once, and wait until all works again."""
-    # A disk that owes Redis something, and a Redis that dies: what it confirmed may be gone.
-    loses_data = any(fault.loses_data for fault in faults) or (
-        len(faults) > 1 and any(fault.group == DISK for fault in faults)
-    )
     scene.injections += 1
     if any(fault.loses_data for fault in faults) or scene.injections % _BOOKS_EVERY == 0:
         # What is lost with Redis' data, the books are as well: they are checked before.
@@ -137,7 +133,8 @@ def _inject(scene: Scene, faults: Sequence[Fault]) -> None:
         injection.start()
     for injection in injections:
         injection.join()
-    if loses_data:
+    # A disk that owes Redis something, and a Redis that dies: what it confirmed may be gone.
+    if len(faults) > 1 and any(fault.group == DISK for fault in faults):
         scene.watch.note_loss()
     try:
         _recover(scene, faults, runs)
@@ -153,6 +150,9 @@ def _inject_one(
     run.began_at = time.monotonic()
     try:
         thaw = fault.inject(scene.ground, random)
+        if fault.loses_data:
+            # At once: a change of the epoch that is seen later has this reason, and no other.
+            scene.watch.note_loss()
         if thaw is not None:
             thaws.append(thaw)
     except NoEffect as error:

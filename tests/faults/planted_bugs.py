@@ -42,7 +42,9 @@ def _script(name: str, old: str, new: str) -> Edit:
     return Edit(f"pushgate/scripts/{name}.lua", old, new)
 
 
-_NO_FENCING = _script("holds_lease", 'return redis.call("GET", lease_key) == holder', "return true")
+_NO_FENCING = _script(
+    "holds_lease", 'return redis.call("GET", lease_key) == lease_of(holder)', "return true"
+)
 _FINISHED_AGAIN = _script(
     "finish",
     'local is_there = call("XDEL", KEYS[1], entry_id) == 1',

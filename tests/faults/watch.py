@@ -92,12 +92,18 @@ class Watch(threading.Thread):
     def epochs(self) -> list[EpochMove]:
         """Return every change of the epoch that was seen, and whether there was reason for it.
 
-        A loss is reason for one change: what was noted of it up to then excuses no other.
+        A loss is reason for one change: what was noted of it before excuses no other. Where none
+        was noted before, the first one that was noted a little later is the reason.
         """
         moves, losses = [], sorted(self.losses)
         for at, old, new in self._moves:
-            until = at + _SEEN_LATE_SECONDS
-            recent = any(at - BETWEEN_SECONDS < loss < until for loss in losses)
-            losses = [loss for loss in losses if loss >= until]
-            moves.append(EpochMove(at, old, new, recent))
+            until = at
+            if not any(at - BETWEEN_SECONDS < loss <= at for loss in losses):
+                until = next((loss for loss in losses if loss > at), at)
+            is_justified = any(
+                at - BETWEEN_SECONDS < loss <= until < at + _SEEN_LATE_SECONDS for loss in losses
+            )
+            if is_justified:
+                losses = [loss for loss in losses if loss > until]
+            moves.append(EpochMove(at, old, new, is_justified))
         return moves

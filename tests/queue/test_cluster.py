@@ -21,6 +21,8 @@ from pushgate import (
     Event,
     Finished,
     Keys,
+    Lease,
+    LeaseLost,
     Leases,
     Ledger,
     RedisJobQueue,
@@ -76,20 +78,28 @@ def test_all_of_a_namespace_moves_and_is_followed(
     queue, log = RedisJobQueue(client, keys, PARTITIONS), RedisLog(client, keys)
     began = log.cursor()
     events = [comment(number) for number in range(2 * NODES)]
-    lease = queue.leases.acquire(
-        str(partition_of(events[0].key, PARTITIONS)), "worker", LONG_SECONDS
-    )
-    assert lease is not None
+
+    def acquired() -> Lease:
+        """From the node that has the namespace now: a lease of another is none there."""
+        name = str(partition_of(events[0].key, PARTITIONS))
+        lease = queue.leases.acquire(name, "worker", LONG_SECONDS)
+        assert lease is not None
+        return lease
+
     position = FROM_THE_START
     for number, event in enumerate(events):
         queue.put(event)
         home = redis_cluster.node_of(keys.log)
         redis_cluster.move(keys.log, to=(home + 1) % NODES)
         if number % 2:
+            lease = acquired()
             (*_, job) = queue.claim(lease, position, 10)
             position = job.entry_id
             redis_cluster.move(keys.log, to=home)
-            queue.finish(lease, [Finished(position, (frame_of(event),))])
+            done = [Finished(position, (frame_of(event),))]
+            with pytest.raises(LeaseLost):
+                queue.finish(lease, done)
+            queue.finish(acquired(), done)
     frames = [entry.frame for entry in log.after(began.entry_id, 100)]
     ids = [data_of(frame)["event_id"] for frame in frames]
     assert ids == [event.id for event in events[1::2]]
