@@ -38,12 +38,17 @@ def stored_comments(system: System, threads: Sequence[int]) -> dict[int, tuple[i
 
 
 def lags(evidence: Evidence) -> list[Lag]:
-    """Return how long each answered write took to the last page that notes times."""
+    """Return how long each answered write took to the last page that notes times.
+
+    What a page was sent again after a loss it had before.
+    """
     numbers = [number_in(frame.decode("utf-8", "replace")) for frame in evidence.frames]
     arrived: dict[int, float] = {}
     for reader in evidence.readers:
+        first: dict[int, float] = {}
         for frame, at in zip(reader.frames, reader.times, strict=False):
-            number = numbers[frame]
+            first.setdefault(numbers[frame], at)
+        for number, at in first.items():
             arrived[number] = max(arrived.get(number, 0.0), at)
     return [
         Lag(write.answered_at, max(0.0, arrived[write.number] - write.answered_at))
