@@ -15,7 +15,7 @@ import pytest
 from stack.gateway import Gateway
 from stack.platform import Platform
 from stack.process import wait_until
-from tests.gateway.conftest import DEADLINE_SECONDS, ORIGIN, LogWriter, OwnGateway, ask
+from tests.gateway.conftest import DEADLINE_SECONDS, ORIGIN, LogWriter, OwnGateway, Subscriber, ask
 from tests.gateway.crowd import Crowd
 from tests.gateway.polling_client import PollingClient
 
@@ -222,7 +222,11 @@ def client_end(own: OwnGateway) -> str:
 
 def test_a_lost_end_of_the_log_wakes_who_waits(own_gateway: OwnGateway) -> None:
     log = own_gateway.log
-    client = PollingClient(own_gateway.gateway, "thread:1", log.append("thread:1"))
+    # A position that the gateway itself has been at; of any other it need not know what became.
+    watching = Subscriber(own_gateway.client("thread:1")).connect()
+    client = PollingClient(own_gateway.gateway, "thread:1", log.append("thread:1", n=0))
+    watching.wait_for(1)
+    watching.client.close()
     log.client.delete(log.keys.log, log.keys.channel("thread:1"))
     log.client.xadd(log.keys.log, {"channels": "thread:9", "frame": "x"}, id="5-1")
     resets: list[object] = []
