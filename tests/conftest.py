@@ -33,6 +33,15 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 
 @pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that a test may stop, kill, empty and set back."""
+    server = RedisServer(Platform.find(), tmp_path / "own-redis", free_port())
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
 def redis_namespace() -> str:
     """A namespace that no other test uses."""
     return f"test-{uuid.uuid4().hex[:12]}"

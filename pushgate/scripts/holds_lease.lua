@@ -3,10 +3,15 @@
 -- one of another life of Redis: what its holder remembers of the streams may be more than a Redis
 -- has that was set back, or that took over.
 
+local this_life
+
 -- Which life of Redis this is; "" where that may not be asked.
 local function life()
-    local told = redis.pcall("INFO", "server")
-    return type(told) == "string" and told:match("run_id:(%x%x%x%x%x%x%x%x)") or ""
+    if not this_life then
+        local told = redis.pcall("INFO", "server")
+        this_life = type(told) == "string" and told:match("run_id:(%x%x%x%x%x%x%x%x)") or ""
+    end
+    return this_life
 end
 
 -- What the key of a lease holds while it is this holder's. `holder` is <token>:<owner>.

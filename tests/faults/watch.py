@@ -97,13 +97,10 @@ class Watch(threading.Thread):
         """
         moves, losses = [], sorted(self.losses)
         for at, old, new in self._moves:
-            until = at
-            if not any(at - BETWEEN_SECONDS < loss <= at for loss in losses):
-                until = next((loss for loss in losses if loss > at), at)
-            is_justified = any(
-                at - BETWEEN_SECONDS < loss <= until < at + _SEEN_LATE_SECONDS for loss in losses
-            )
-            if is_justified:
-                losses = [loss for loss in losses if loss > until]
-            moves.append(EpochMove(at, old, new, is_justified))
+            reasons = [loss for loss in losses if at - BETWEEN_SECONDS < loss <= at]
+            if not reasons:
+                reasons = [loss for loss in losses if at < loss < at + _SEEN_LATE_SECONDS][:1]
+            if reasons:
+                losses = [loss for loss in losses if loss > reasons[-1]]
+            moves.append(EpochMove(at, old, new, bool(reasons)))
         return moves

@@ -15,8 +15,7 @@ import redis
 
 from formatter.append_only_file import AppendOnlyFile
 from pushgate import Keys
-from stack.platform import Platform
-from stack.process import free_port, wait_until
+from stack.process import wait_until
 from stack.redis_server import RedisServer
 
 pytestmark = pytest.mark.real_redis
@@ -52,16 +51,8 @@ class Told:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(Platform.find(), tmp_path / "redis", free_port())
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def client(server: RedisServer) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(server.url, retry=None) as client:
+def client(own_redis: RedisServer) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(own_redis.url, retry=None) as client:
         yield client
 
 
@@ -71,21 +62,21 @@ def is_written_anew(client: redis.Redis) -> bool:
 
 
 def test_nothing_is_done_twice_after_the_files_end_was_lost(
-    server: RedisServer, client: redis.Redis, tmp_path: Path
+    own_redis: RedisServer, client: redis.Redis, tmp_path: Path
 ) -> None:
     client.eval(TWO_STEPS, 2, "done", "text", "x" * 1000)
-    server.kill()
-    (increment,) = (tmp_path / "redis" / "appendonlydir").glob("*.incr.aof")
+    own_redis.kill()
+    (increment,) = (tmp_path / "own-redis" / "appendonlydir").glob("*.incr.aof")
     os.truncate(increment, increment.stat().st_size - 500)
-    server.start()
+    own_redis.start()
     assert client.get("done") is None
     file = AppendOnlyFile(client, KEYS)
     assert file.look()
     wait_until(lambda: is_written_anew(client), 10, "the file is written anew")
     assert not file.look()
     client.eval(TWO_STEPS, 2, "done", "text", "y")
-    server.kill()
-    server.start()
+    own_redis.kill()
+    own_redis.start()
     assert client.get("done") == b"1"
 
 
@@ -132,10 +123,10 @@ def test_it_is_left_alone_while_it_is_not_due(told: dict[str, Any]) -> None:
 
 
 def test_who_may_not_ask_says_so_and_stops(
-    server: RedisServer, client: redis.Redis, caplog: pytest.LogCaptureFixture
+    own_redis: RedisServer, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.acl_setuser("may-not", enabled=True, nopass=True, commands=["+info"], keys=["*"])
-    forbidden = redis.Redis.from_url(server.url, username="may-not", password="any")
+    forbidden = redis.Redis.from_url(own_redis.url, username="may-not", password="any")
     with forbidden, caplog.at_level(logging.WARNING):
         AppendOnlyFile(forbidden, KEYS).run()
     (line,) = caplog.messages
@@ -143,7 +134,7 @@ def test_who_may_not_ask_says_so_and_stops(
 
 
 def test_who_lost_redis_for_a_moment_looks_again(
-    server: RedisServer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    own_redis: RedisServer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Enough(Exception):
         pass
@@ -151,7 +142,7 @@ def test_who_lost_redis_for_a_moment_looks_again(
     def enough() -> None:
         raise Enough
 
-    meanwhile = iter([server.kill, lambda: None, server.start, enough])
+    meanwhile = iter([own_redis.kill, lambda: None, own_redis.start, enough])
     monkeypatch.setattr(gevent, "sleep", lambda _: next(meanwhile)())
     with pytest.raises(Enough):
         AppendOnlyFile(client, KEYS).run()

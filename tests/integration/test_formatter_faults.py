@@ -16,8 +16,7 @@ import pytest
 from formatter.attempt import SUSPECT_ATTEMPTS
 from pushgate import Event
 from pushgate.job_queue import FROM_THE_START
-from stack.platform import Platform
-from stack.process import Process, free_port, wait_until
+from stack.process import Process, wait_until
 from stack.redis_server import RedisServer
 from tests.integration.formatter_site import (
     PARTITIONS,
@@ -40,15 +39,6 @@ STOP_SECONDS = 12
 """A worker gives up what it waits for after 9.5 s."""
 
 POISON = "tests.integration.poison_pipelines"
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that a test may kill and empty."""
-    server = RedisServer(Platform.find(), tmp_path / "own-redis", free_port())
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from example_site.threads.models import Comment, Thread
 from pushgate import Cursor, Event, Keys, RedisJobQueue, RedisLog, connect, read_ledger
 from pushgate.control import Control
 from pushgate.log import ResetReason
-from stack.platform import REPOSITORY, Platform
-from stack.process import Process, free_port, wait_until
+from stack.platform import REPOSITORY
+from stack.process import Process, wait_until
 from stack.redis_server import RedisServer
 from tests.imbalances import imbalances
 from tests.integration.conftest import site_environment
@@ -33,15 +33,6 @@ pytestmark = pytest.mark.real_redis
 __all__ = ["start_relay"]
 
 THREADS = 4
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that a test may stop, empty and set back."""
-    server = RedisServer(Platform.find(), tmp_path / "own-redis", free_port())
-    server.start()
-    yield server
-    server.stop()
 
 
 def write_rows(first: int, count: int) -> None:

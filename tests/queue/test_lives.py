@@ -5,7 +5,6 @@ has passed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -14,8 +13,6 @@ from pushgate import Event, Keys, LeaseLost, RedisJobQueue, connect
 from pushgate.control import Control
 from pushgate.job_queue import FROM_THE_START, partition_of
 from pushgate.leases import RELAY
-from stack.platform import Platform
-from stack.process import free_port
 from stack.redis_server import RedisServer
 
 pytestmark = pytest.mark.real_redis
@@ -26,21 +23,13 @@ LONG_SECONDS = 600
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(Platform.find(), tmp_path / "redis", free_port())
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def client(server: RedisServer) -> Iterator[redis.Redis]:
-    with connect(server.url) as client:
+def client(own_redis: RedisServer) -> Iterator[redis.Redis]:
+    with connect(own_redis.url) as client:
         yield client
 
 
 def test_whoever_held_a_lease_before_a_restart_asks_anew_and_reads_from_the_start(
-    server: RedisServer, client: redis.Redis
+    own_redis: RedisServer, client: redis.Redis
 ) -> None:
     queue = RedisJobQueue(client, KEYS, PARTITIONS)
     event = Event("comment.created", ("thread:1",), {})
@@ -49,8 +38,8 @@ def test_whoever_held_a_lease_before_a_restart_asks_anew_and_reads_from_the_star
     assert lease is not None
     queue.put(event)
     (job,) = queue.claim(lease, FROM_THE_START, 10)
-    server.kill()
-    server.start()
+    own_redis.kill()
+    own_redis.start()
     assert not queue.leases.renew(lease)
     with pytest.raises(LeaseLost):
         queue.claim(lease, job.entry_id, 10)
@@ -62,10 +51,10 @@ def test_whoever_held_a_lease_before_a_restart_asks_anew_and_reads_from_the_star
 
 
 def test_one_who_may_not_ask_which_life_it_is_holds_a_lease_all_the_same(
-    server: RedisServer, client: redis.Redis
+    own_redis: RedisServer, client: redis.Redis
 ) -> None:
     client.acl_setuser("blind", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
-    with connect(server.url.replace("redis://", "redis://blind:any@")) as blind:
+    with connect(own_redis.url.replace("redis://", "redis://blind:any@")) as blind:
         queue = RedisJobQueue(blind, KEYS, PARTITIONS)
         lease = queue.leases.acquire(RELAY, "first", LONG_SECONDS)
         assert lease is not None and queue.leases.renew(lease)

@@ -64,7 +64,7 @@ def _cut_tail(ground: Ground, random: Random) -> Thaw:
     """The last bytes of its append-only file never reached the disk.
 
     Redis keeps a transaction's first half in the file then, until the formatter has had it written
-    anew; a second death before that is the one thing that Pushgate does not bear.
+    anew; what a second death before that does is not promised (RELIABILITY.md).
     """
     with _while_down(ground):
         increments = [file for file in _files(ground) if ".incr." in file.name]

@@ -59,7 +59,8 @@ class Ground:
 
 
 Thaw = Callable[[], None]
-"""Ends a fault that lasts until everything works in spite of it."""
+"""What is left when everything works again: ends a fault that lasts, or waits for what must be done
+before the next. Raises DeadlineMissed, which is a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Fault:
     Attributes:
         name: `<what it befalls>: <what happens>`; two of one run never befall the same.
         inject: makes it happen and returns when it is over; what is to recover by itself then
-            does. One that returns a `Thaw` lasts: all must recover while it does. Raises NoEffect.
+            does. All must recover before a `Thaw` that it returns is called. Raises NoEffect.
         bound_seconds: by then all must work again; what takes longer is a finding.
         target_seconds: what the 99th percentile of its recoveries is to be below; None where
             nothing was promised.
